@@ -1,0 +1,45 @@
+#include "kernels/gemm_packed.h"
+
+#include <string.h>
+
+#include "kernels/ref.h"
+
+static float half_at(const unsigned char *words, uint32_t lane)
+{
+        uint16_t bits;
+        uint32_t half = lane < SCOPE_PANEL / 2 ? 2 * lane : 2 * (lane - SCOPE_PANEL / 2) + 1;
+        memcpy(&bits, words + half * sizeof bits, sizeof bits);
+        return scope_bf16_value(bits);
+}
+
+/* W[j,p] as it was packed. */
+static float weight_at(const struct scope_gemm_packed_args *args, uint32_t j, uint32_t p)
+{
+        uint32_t lane = j % SCOPE_PANEL;
+        const unsigned char *panel = (const unsigned char *)args->packed
+                + j / SCOPE_PANEL * scope_panel_bytes(args->weights, args->k);
+        if (args->weights == SCOPE_FORM_F32)
+                return ((const float *)(const void *)panel)[(size_t)p * SCOPE_PANEL + lane];
+        if (args->weights == SCOPE_FORM_BF16)
+                return half_at(panel + (size_t)p * SCOPE_PANEL * 2, lane);
+        const unsigned char *block = panel + p / SCOPE_SCALE_BLOCK * (size_t)SCOPE_SCALED_BYTES;
+        const int8_t *bytes = (const int8_t *)(block + SCOPE_PANEL * 2);
+        return half_at(block, lane) * (float)bytes[p % SCOPE_SCALE_BLOCK * SCOPE_PANEL + lane];
+}
+
+enum scope_err scope_gemm_packed_ref(const struct scope_gemm_packed_args *args,
+        struct scope_stream *stream)
+{
+        (void)stream;
+        uint32_t begin = args->panel_begin * SCOPE_PANEL, end = args->panel_end * SCOPE_PANEL;
+        end = end < args->n ? end : args->n;
+        for (uint32_t j = begin; j < end; j++)
+                for (size_t i = 0; i < args->m; i++) {
+                        float *y = args->y + i * args->n + j;
+                        double sum = args->bias != NULL ? args->bias[j] : 0;
+                        for (uint32_t p = 0; p < args->k; p++)
+                                sum += (double)args->x[i * args->k + p] * weight_at(args, j, p);
+                        *y = (float)(args->accumulate ? *y + sum : sum);
+                }
+        return SCOPE_OK;
+}

@@ -1,0 +1,32 @@
+/* latency_law.h - how long a scripted teacher takes, as a distribution written in one word.
+ * Why: overlap is measured against constant, spread and heavy-tailed latency alike. */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/rng.h"
+
+enum scope_latency_kind {
+        SCOPE_LATENCY_CONSTANT,
+        SCOPE_LATENCY_UNIFORM,   /* low, high */
+        SCOPE_LATENCY_LOGNORMAL, /* mean, sigma of the logarithm */
+        SCOPE_LATENCY_PARETO,    /* smallest, exponent alpha: the smaller, the heavier the tail */
+};
+
+struct scope_latency_law {
+        enum scope_latency_kind kind;
+        double a, b; /* seconds, then seconds or the pure number */
+        double cap;  /* seconds; a longer draw is cut to it */
+};
+
+enum { SCOPE_LATENCY_SECONDS_MAX = 3600 }; /* of a draw: tails are cut there */
+
+/* Reads "constant:20ms", "uniform:10ms-50ms", "lognormal:200ms,0.8" or "pareto:50ms,1.5", the last
+ * two with ",2s" behind for the longest draw; units us, ms, s, m; a bare number is seconds.
+ * errors  SCOPE_ERR_FORMAT, `diag` says what is right     thread  any; pure */
+enum scope_err scope_latency_law_parse(
+        const char *words, struct scope_latency_law *ret_law, struct scope_diag *diag);
+
+/* thread  any; pure but for `rng` */
+uint64_t scope_latency_law_draw_ns(const struct scope_latency_law *law, struct scope_rng *rng);

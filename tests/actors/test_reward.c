@@ -1,0 +1,104 @@
+/* Reward between a scripted rollout and scripted groups. */
+#include "tests/actors/world.h"
+
+extern const struct scope_actor_class scope_reward_class;
+
+enum groups_do { TAKE, REFUSE, KEEP_SILENT };
+
+/* One trajectory: its text, and what becomes of it. */
+static const struct script {
+        const char *text; /* NULL: bytes that mean nothing */
+        enum groups_do groups;
+        float reward;
+        enum scope_err err; /* what the rollout hears */
+} scripts[] = {
+        { "1+6=7\n\n\\boxed{7}", TAKE, 1, SCOPE_OK },
+        { "1+6=8\n\n\\boxed{8}", TAKE, 0, SCOPE_OK },
+        { "1+6=7", TAKE, 0, SCOPE_OK }, /* no box */
+        { "\\boxed{2+5}", TAKE, 1, SCOPE_OK }, /* by its value: the whole grader */
+        { "\\boxed{2+6}", TAKE, 0, SCOPE_OK },
+        { "\\boxed{7}", REFUSE, 1, SCOPE_ERR_STALE },
+        { "\\boxed{7}", KEEP_SILENT, 1, SCOPE_ERR_DEADLINE },
+        { NULL, TAKE, 0, SCOPE_ERR_VERIFY },
+};
+enum { SCRIPTS = sizeof scripts / sizeof scripts[0] };
+
+struct seen {
+        bool graded[SCRIPTS], answered[SCRIPTS];
+        struct scope_message *kept;
+};
+
+static void begin(struct scope_actor *peer, struct station *station)
+{
+        for (uint32_t i = 0; i < SCRIPTS; i++) {
+                struct station_sample sample;
+                struct scope_message *message = NULL;
+                if (scripts[i].text == NULL) {
+                        assert_ok(scope_message_create(
+                                peer, SCOPE_KIND_TRAJECTORY, SCOPE_LANE_DATA, 32, &message));
+                        memset(message->payload, 1, 32);
+                } else {
+                        station_sample(station, i, i, scripts[i].text, 1, &sample);
+                        assert_ok(scope_message_of_trajectory(peer, SCOPE_KIND_TRAJECTORY,
+                                SCOPE_LANE_DATA, &sample.trajectory, &message));
+                }
+                station_ask(peer, station, message, i);
+        }
+}
+
+static void hear(struct scope_actor *peer, struct station *station, struct scope_message **message)
+{
+        struct seen *seen = station->test;
+        struct scope_trajectory trajectory;
+        if ((*message)->kind != SCOPE_KIND_GRADED) { /* what the rollout hears */
+                const struct script *script = &scripts[(*message)->tag];
+                bool error = (*message)->kind == SCOPE_KIND_ERROR;
+                assert_false(seen->answered[(*message)->tag]);
+                seen->answered[(*message)->tag] = true;
+                assert_int_equal(error ? (*message)->err : SCOPE_OK, script->err);
+                assert_int_equal(seen->graded[(*message)->tag], script->text != NULL);
+                assert_int_equal(
+                        scope_now_ns(peer) > REFINER_MS(59000), script->groups == KEEP_SILENT);
+                return;
+        }
+        assert_ok(scope_message_read_trajectory(
+                peer, *message, &station->stages.limits, &trajectory));
+        const struct script *script = &scripts[trajectory.group];
+        assert_false(seen->answered[trajectory.group]); /* not before groups took it */
+        seen->graded[trajectory.group] = true;
+        assert_true(trajectory.graded);
+        assert_close(trajectory.reward, script->reward, 0);
+        if (script->groups == TAKE)
+                scope_reply_taken(peer, *message);
+        else if (script->groups == REFUSE)
+                scope_reply_error(peer, *message, script->err);
+        else {
+                seen->kept = *message;
+                *message = NULL;
+        }
+}
+
+static void test_rollouts_hear_what_groups_said(void **state)
+{
+        (void)state;
+        struct seen seen = { 0 };
+        struct station station = { .class_ = &scope_reward_class,
+                .begin = begin,
+                .hear = hear,
+                .test = &seen,
+                .stay_ns = REFINER_MS(100000) };
+        station_init(&station, "");
+        station_run(&station, "reward");
+        for (uint32_t i = 0; i < SCRIPTS; i++)
+                assert_true(seen.answered[i]);
+        scope_message_free(seen.kept);
+        station_fini(&station);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_rollouts_hear_what_groups_said),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
