@@ -70,6 +70,8 @@ void scope_utf8_repair(const uint8_t *bytes, size_t count, struct scope_text *te
 {
         size_t good = 0; /* from here to i: not yet appended */
         bool open;
+        if (count == 0)
+                return; /* bytes may be NULL then */
         for (size_t i = 0; i < count;) {
                 size_t sequence = scope_utf8_sequence(bytes + i, count - i);
                 if (sequence != 0) {
