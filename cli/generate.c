@@ -46,7 +46,8 @@ static const struct scope_option rows[] = {
 };
 
 struct answer {
-        struct scope_text line;
+        struct scope_text line, tail; /* tail: of the text, where --stop is looked for */
+        const struct scope_tokenizer *tokenizer;
         bool ready;
 };
 
@@ -133,8 +134,27 @@ static enum scope_err read_prompt(
                 scope_err_text(err));
 }
 
+/* Whether the last token completes --stop. The tail holds what may still become one. */
+static bool stop_found(void *context, const uint32_t *tokens, uint32_t count)
+{
+        struct answer *answer = context;
+        struct scope_text *tail = &answer->tail;
+        size_t bytes = strlen(flags.stop);
+        if (count == 1)
+                scope_text_clear(tail);
+        scope_tokenizer_decode(answer->tokenizer, tokens + count - 1, 1, true, tail);
+        if (tail->count < bytes)
+                return false;
+        if (memmem(tail->bytes, tail->count, flags.stop, bytes) != NULL)
+                return true;
+        memmove(tail->bytes, tail->bytes + tail->count - (bytes - 1), bytes - 1);
+        tail->count = bytes - 1;
+        return false;
+}
+
 static enum scope_err submit(struct work *work, struct scope_diag *diag)
 {
+        struct answer *answer = &work->answers[work->begun % work->window];
         uint64_t room = work->ids.count < work->ids.max ? work->ids.max - work->ids.count : 0;
         if (work->ids.count == 0 || room == 0)
                 return scope_jsonl_bad(work->reader, SCOPE_ERR_SHAPE, diag,
@@ -145,7 +165,9 @@ static enum scope_err submit(struct work *work, struct scope_diag *diag)
                 .prompt = work->ids.ids, .prompt_count = (uint32_t)work->ids.count,
                 .response_max = (uint32_t)(most < room ? most : room),
                 .temperature = (float)flags.temperature, .top_p = (float)flags.top_p,
-                .seed = scope_hash_pair((uint64_t)flags.seed, work->begun) };
+                .seed = scope_hash_pair((uint64_t)flags.seed, work->begun),
+                .stop = flags.stop[0] != 0 ? stop_found : NULL, .stop_context = answer };
+        answer->tokenizer = work->tokenizer;
         enum scope_err err = work->engine->class_->submit(work->engine, &request);
         if (err == SCOPE_OK) {
                 work->begun++;
@@ -154,13 +176,15 @@ static enum scope_err submit(struct work *work, struct scope_diag *diag)
         return err;
 }
 
-/* Submits until the window is full or the questions end. */
+/* Submits until the window is full, or no question waits. */
 static enum scope_err fill(struct work *work, struct scope_diag *diag)
 {
         const json_t *object = NULL;
         while (!work->ended && work->begun - work->told < work->window) {
                 enum scope_err err = SCOPE_OK;
                 if (work->samples_left == 0) {
+                        if (work->begun > work->told && !scope_jsonl_ready(work->reader))
+                                return SCOPE_OK; /* answer meanwhile */
                         err = scope_jsonl_next(work->reader, &object, diag);
                         work->ended = err == SCOPE_OK && object == NULL;
                         if (err != SCOPE_OK || work->ended)
@@ -176,46 +200,38 @@ static enum scope_err fill(struct work *work, struct scope_diag *diag)
         return SCOPE_OK;
 }
 
-/* Tokens up to the one that completes --stop, and the text before it. */
-static uint32_t cut(struct work *work, const struct scope_engine_result *result, bool *ret_stopped)
+/* The text, without the --stop that ended it. */
+static void write_text(struct work *work, const struct scope_engine_result *result)
 {
-        *ret_stopped = false;
-        scope_text_clear(&work->text);
-        for (uint32_t i = 0; i < result->token_count; i++) {
-                scope_tokenizer_decode(work->tokenizer, result->tokens + i, 1, true, &work->text);
-                char *at = flags.stop[0] != 0 && work->text.bytes != NULL
-                        ? memmem(work->text.bytes, work->text.count, flags.stop,
-                                  strlen(flags.stop)) : NULL;
-                if (at == NULL)
-                        continue;
-                work->text.count = (size_t)(at - work->text.bytes);
-                *ret_stopped = true;
-                return i + 1;
-        }
-        return result->token_count;
+        struct scope_text *text = &work->text;
+        scope_text_clear(text);
+        for (uint32_t i = 0; i < result->token_count; i++)
+                scope_tokenizer_decode(work->tokenizer, result->tokens + i, 1, true, text);
+        const char *at = flags.stop[0] != 0 && text->bytes != NULL
+                ? memmem(text->bytes, text->count, flags.stop, strlen(flags.stop)) : NULL;
+        if (at != NULL)
+                text->count = (size_t)(at - text->bytes);
 }
 
 static void answer(struct work *work, const struct scope_engine_result *result)
 {
         struct answer *answer = &work->answers[result->id % work->window];
         struct scope_text *line = &answer->line;
-        bool stopped;
-        uint32_t count = cut(work, result, &stopped);
+        write_text(work, result);
         scope_json_open(line, NULL, '{');
         scope_json_open(line, "ids", '[');
-        for (uint32_t i = 0; i < count; i++)
+        for (uint32_t i = 0; i < result->token_count; i++)
                 scope_json_uint(line, NULL, result->tokens[i]);
         scope_json_close(line, ']');
         scope_json_bytes(line, "text", work->text.bytes != NULL ? work->text.bytes : "",
                 work->text.count);
         if (flags.logprobs) {
                 scope_json_open(line, "logprobs", '[');
-                for (uint32_t i = 0; i < count; i++)
+                for (uint32_t i = 0; i < result->token_count; i++)
                         scope_json_double(line, NULL, (double)result->logp[i]);
                 scope_json_close(line, ']');
         }
-        scope_json_text(line, "finish",
-                stopped || result->finish == SCOPE_FINISH_STOP ? "stop" : "length");
+        scope_json_text(line, "finish", result->finish == SCOPE_FINISH_STOP ? "stop" : "length");
         scope_json_close(line, '}');
         answer->ready = true;
 }
@@ -268,8 +284,10 @@ static enum scope_exit command(const struct scope_arguments *arguments)
         scope_jsonl_close(work.reader);
         scope_tokenizer_destroy(work.tokenizer);
         scope_model_fini(&work.model);
-        for (uint64_t i = 0; work.answers != NULL && i < work.window; i++)
+        for (uint64_t i = 0; work.answers != NULL && i < work.window; i++) {
                 scope_text_fini(&work.answers[i].line);
+                scope_text_fini(&work.answers[i].tail);
+        }
         free(work.answers);
         free(work.ids.ids);
         scope_text_fini(&work.text);

@@ -1,21 +1,27 @@
 #include "cli/jsonl.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/text.h"
 
 struct scope_jsonl {
-        FILE *file;
+        int fd;
         char *name;   /* as messages say it */
-        char *line;   /* getdelim's */
+        char *line;
         size_t bytes; /* its capacity */
+        size_t count; /* of the line last read */
+        size_t at, end; /* what was read ahead: ahead[at, end) */
         uint64_t number;
         json_t *object;
+        char ahead[1 << 16];
 };
 
 enum scope_err scope_jsonl_open(
@@ -24,14 +30,17 @@ enum scope_err scope_jsonl_open(
         bool standard = path == NULL || strcmp(path, "-") == 0;
         struct scope_jsonl *reader = calloc(1, sizeof *reader);
         enum scope_err err = SCOPE_OK;
-        if (reader != NULL)
+        if (reader != NULL) {
+                reader->fd = STDIN_FILENO;
                 reader->name = strdup(standard ? "stdin" : path);
+        }
         if (reader == NULL || reader->name == NULL) {
                 scope_jsonl_close(reader);
                 return scope_diag_set(diag, SCOPE_ERR_MEMORY, "out of memory");
         }
-        reader->file = standard ? stdin : fopen(path, "re");
-        if (reader->file == NULL)
+        if (!standard)
+                reader->fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (reader->fd < 0)
                 err = scope_diag_set(
                         diag, scope_err_from_errno(errno), "%s: %s", path, strerror(errno));
         if (err != SCOPE_OK) {
@@ -46,8 +55,8 @@ void scope_jsonl_close(struct scope_jsonl *reader)
 {
         if (reader == NULL)
                 return;
-        if (reader->file != NULL && reader->file != stdin)
-                (void)fclose(reader->file); /* only read from */
+        if (reader->fd > STDIN_FILENO)
+                (void)close(reader->fd); /* only read from */
         json_decref(reader->object);
         free(reader->name);
         free(reader->line);
@@ -66,14 +75,52 @@ enum scope_err scope_jsonl_bad(const struct scope_jsonl *reader, enum scope_err 
                 diag, err, "%s:%llu: %s", reader->name, (unsigned long long)reader->number, what);
 }
 
+/* The next byte; EOF at the end of the file, or with *ret_failed. */
+static int read_byte(struct scope_jsonl *reader, bool *ret_failed)
+{
+        while (reader->at == reader->end) {
+                ssize_t count = read(reader->fd, reader->ahead, sizeof reader->ahead);
+                if (count < 0 && errno == EINTR)
+                        continue;
+                *ret_failed = count < 0;
+                if (count <= 0)
+                        return EOF;
+                reader->at = 0;
+                reader->end = (size_t)count;
+        }
+        return (unsigned char)reader->ahead[reader->at++];
+}
+
+bool scope_jsonl_ready(struct scope_jsonl *reader)
+{
+        struct pollfd file = { .fd = reader->fd, .events = POLLIN };
+        for (; reader->at < reader->end; reader->at++) { /* blank lines are no question */
+                char c = reader->ahead[reader->at];
+                if (c == '\n')
+                        reader->number++;
+                else if (c != ' ' && c != '\t' && c != '\r')
+                        break;
+        }
+        if (memchr(reader->ahead + reader->at, '\n', reader->end - reader->at) != NULL)
+                return true;
+        return poll(&file, 1, 0) != 0;
+}
+
+json_t *scope_jsonl_take(struct scope_jsonl *reader, size_t *ret_bytes)
+{
+        *ret_bytes = reader->count;
+        return json_incref(reader->object);
+}
+
 /* Bounded getline: the line without its newline; *ret_count SIZE_MAX at the end of the file. */
 static enum scope_err read_line(
         struct scope_jsonl *reader, size_t *ret_count, struct scope_diag *diag)
 {
         size_t count = 0;
+        bool failed = false;
         int c;
         reader->number++;
-        while ((c = getc_unlocked(reader->file)) != EOF && c != '\n') {
+        while ((c = read_byte(reader, &failed)) != EOF && c != '\n') {
                 if (count == SCOPE_JSONL_BYTES_MAX)
                         return scope_jsonl_bad(reader, SCOPE_ERR_TOO_BIG, diag,
                                 "longer than %d bytes", SCOPE_JSONL_BYTES_MAX);
@@ -88,8 +135,9 @@ static enum scope_err read_line(
                 }
                 reader->line[count++] = (char)c;
         }
-        if (ferror(reader->file))
+        if (failed)
                 return scope_jsonl_bad(reader, SCOPE_ERR_IO, diag, "cannot be read");
+        reader->count = count;
         *ret_count = c == EOF && count == 0 ? SIZE_MAX : count;
         return SCOPE_OK;
 }

@@ -4,12 +4,14 @@
  *
  *   scope_jsonl_open -> { scope_jsonl_next -> fields -> scope_jsonl_put }* -> scope_jsonl_close
  *
- * (1) One line is in memory at a time, at most SCOPE_JSONL_BYTES_MAX. (2) Blank lines are skipped,
- * but counted. (3) An answer line is written at once: a filter in a pipe is never behind.
+ * (1) One line is in memory at a time, at most SCOPE_JSONL_BYTES_MAX, and those taken. (2) Blank
+ * lines are skipped, but counted. (3) An answer line is written at once, and who answers several
+ * together waits for none of them (scope_jsonl_ready): a filter in a pipe is never behind.
  * thread  owner */
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +34,14 @@ void scope_jsonl_close(struct scope_jsonl *reader); /* accepts NULL */
  * errors  SCOPE_ERR_FORMAT: not one JSON object; SCOPE_ERR_TOO_BIG; SCOPE_ERR_IO */
 enum scope_err scope_jsonl_next(
         struct scope_jsonl *reader, const json_t **ret_object, struct scope_diag *diag);
+
+/* Whether _next would not wait for whoever writes the lines: to answer before more is asked.
+ * thread  owner */
+bool scope_jsonl_ready(struct scope_jsonl *reader);
+
+/* The object last read, to be kept while others are; its line's bytes.
+ * owns    gives: json_decref */
+json_t *scope_jsonl_take(struct scope_jsonl *reader, size_t *ret_bytes);
 
 /* Sets diag to FILE:LINE: and what is wrong there, of the line last read; returns `err`. */
 enum scope_err scope_jsonl_bad(const struct scope_jsonl *reader, enum scope_err err,

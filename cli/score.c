@@ -3,6 +3,7 @@
  *   {"ids":[1,2,3]}                        -> {"logprobs":[null,-0.5,-2.25]}
  *   {"prompt":"2+2=","completion":"4"}     -> {"ids":[...],"completion_start":3,"logprobs":[...]}
  *   with --prm also                           "steps":["..."],"scores":[0.9,0.1],"verified":1
+ * Lines that wait are scored together, a batch at a time, and answered in their order.
  * The PRM's steps are the completion's, split at blank lines, or those of "completions":[...] (as
  * TRL has them). A step past the PRM's context has the score null and is not verified. */
 #include <stdio.h>
@@ -22,6 +23,9 @@
 #include "models/prm_input.h"
 #include "models/tokenizer.h"
 #include "runtime/compute_pool.h"
+
+/* Of one batch; a line more may pass the last two. */
+enum { BATCH_LINES = 64, BATCH_TOKENS = 16384, BATCH_BYTES = 16 << 20 };
 
 struct score_flags {
         char model[512], prm[512];
@@ -44,8 +48,9 @@ struct scorer {
         struct scope_tokenizer *tokenizer; /* NULL: its directory has none */
         struct scope_engine *engine;
         struct scope_compute_pool *pool; /* borrowed */
-        uint32_t context, *ids;
-        float *values;
+        uint32_t context, used, *ids; /* [BATCH_TOKENS + context], used of them by this batch */
+        float *values;                /* of ids */
+        struct scope_engine_score items[BATCH_LINES];
         enum scope_prm_form form;
 };
 
@@ -74,8 +79,8 @@ static enum scope_err scorer_open(const char *path, struct scope_compute_pool *p
         scorer->pool = pool;
         scorer->context = (uint32_t)flags.max_tokens < config->positions_max
                 ? (uint32_t)flags.max_tokens : config->positions_max;
-        scorer->ids = calloc(scorer->context, sizeof *scorer->ids);
-        scorer->values = calloc(scorer->context, sizeof *scorer->values);
+        scorer->ids = calloc(BATCH_TOKENS + scorer->context, sizeof *scorer->ids);
+        scorer->values = calloc(BATCH_TOKENS + scorer->context, sizeof *scorer->values);
         err = scope_assembly_frozen(&scorer->model, scorer->context,
                 scope_compute_pool_threads(pool), &scorer->engine);
         if (scorer->ids == NULL || scorer->values == NULL)
@@ -84,13 +89,25 @@ static enum scope_err scorer_open(const char *path, struct scope_compute_pool *p
                                : scope_diag_set(diag, err, "%s: %s", path, scope_err_text(err));
 }
 
-/* scorer->values of the first `count` of scorer->ids. */
+/* The `count` ids that were just written become item `index`. */
+static void scorer_add(struct scorer *scorer, uint32_t index, uint32_t count)
+{
+        scorer->items[index] = (struct scope_engine_score){ scorer->ids + scorer->used, count,
+                scorer->values + scorer->used };
+        scorer->used += count;
+}
+
+/* The values of the first `count` items; the next batch begins anew. */
 static enum scope_err scorer_run(struct scorer *scorer, uint32_t count)
 {
-        const struct scope_engine_class *class_ = scorer->engine->class_;
-        struct scope_engine_score item = { scorer->ids, count, scorer->values };
         struct scope_engine_job engine_job;
-        enum scope_err err = class_->begin_score(scorer->engine, &item, 1, &engine_job);
+        bool nothing = scorer->engine == NULL || scorer->used == 0;
+        scorer->used = 0;
+        if (nothing)
+                return SCOPE_OK;
+        const struct scope_engine_class *class_ = scorer->engine->class_;
+        enum scope_err err =
+                class_->begin_score(scorer->engine, scorer->items, count, &engine_job);
         if (err != SCOPE_OK)
                 return err;
         struct scope_job job = {
@@ -124,7 +141,8 @@ static enum scope_err encode(const struct scope_jsonl *reader, const json_t *obj
                         flags.model);
         bool begins = *count == 0 && length > 0; /* with the BOS of models that want one */
         err = (begins ? scope_tokenizer_encode_framed : scope_tokenizer_encode)(scorer->tokenizer,
-                bytes, length, scorer->ids + *count, scorer->context - *count, &added);
+                bytes, length, scorer->ids + scorer->used + *count, scorer->context - *count,
+                &added);
         *count += (uint32_t)added;
         if (err == SCOPE_ERR_TOO_BIG)
                 return scope_jsonl_bad(reader, err, diag, "longer than %u tokens", scorer->context);
@@ -133,45 +151,47 @@ static enum scope_err encode(const struct scope_jsonl *reader, const json_t *obj
         return SCOPE_OK;
 }
 
-static enum scope_err score_tokens(const struct scope_jsonl *reader, const json_t *object,
-        struct scorer *scorer, struct scope_text *line, struct scope_diag *diag)
+/* The tokens of a line become item `index`; *ret_start is where its completion begins. */
+static enum scope_err read_tokens(const struct scope_jsonl *reader, const json_t *object,
+        struct scorer *scorer, uint32_t index, uint32_t *ret_start, struct scope_diag *diag)
 {
-        bool given = json_object_get(object, "ids") != NULL;
-        uint32_t count = 0, start = 0;
+        uint32_t count = 0;
         enum scope_err err;
-        if (given) {
-                struct scope_jsonl_ids ids = { .ids = scorer->ids,
+        if (json_object_get(object, "ids") != NULL) {
+                struct scope_jsonl_ids ids = { .ids = scorer->ids + scorer->used,
                         .max = scorer->context,
                         .vocab = scorer->model.layout->config.vocab };
                 err = scope_jsonl_ids(reader, object, "ids", &ids, diag);
                 count = (uint32_t)ids.count;
         } else {
                 err = encode(reader, object, "prompt", scorer, &count, diag);
-                start = count;
+                *ret_start = count;
                 if (err == SCOPE_OK)
                         err = encode(reader, object, "completion", scorer, &count, diag);
         }
-        if (err == SCOPE_OK && count > 0)
-                err = scorer_run(scorer, count);
-        if (err != SCOPE_OK)
-                return diag->text[0] != 0 ? err : scope_jsonl_bad(reader, err, diag, "%s",
-                                                          scope_err_text(err));
+        if (err == SCOPE_OK)
+                scorer_add(scorer, index, count);
+        return err;
+}
+
+static void put_tokens(const struct scope_engine_score *item, bool given, uint32_t start,
+        struct scope_text *line)
+{
         if (!given) {
                 scope_json_open(line, "ids", '[');
-                for (uint32_t i = 0; i < count; i++)
-                        scope_json_uint(line, NULL, scorer->ids[i]);
+                for (uint32_t i = 0; i < item->token_count; i++)
+                        scope_json_uint(line, NULL, item->tokens[i]);
                 scope_json_close(line, ']');
                 scope_json_uint(line, "completion_start", start);
         }
         scope_json_open(line, "logprobs", '[');
-        for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t i = 0; i < item->token_count; i++) {
                 if (i == 0)
                         scope_json_raw(line, NULL, "null", 4);
                 else
-                        put_float(line, scorer->values[i]);
+                        put_float(line, item->ret_values[i]);
         }
         scope_json_close(line, ']');
-        return SCOPE_OK;
 }
 
 /* --- steps ----------------------------------------------------------------------------------- */
@@ -182,7 +202,8 @@ struct steps {
         float p[SCOPE_STEPS_MAX];
 };
 
-static enum scope_err read_steps(const struct scope_jsonl *reader, const json_t *object,
+/* Texts of the line's object, which must outlive them. */
+static enum scope_err split_steps(const struct scope_jsonl *reader, const json_t *object,
         struct steps *steps, struct scope_diag *diag)
 {
         const json_t *list = json_object_get(object, "completions"), *text;
@@ -215,7 +236,29 @@ static enum scope_err read_steps(const struct scope_jsonl *reader, const json_t 
         return SCOPE_OK;
 }
 
-static void put_steps(const struct steps *steps, struct scope_text *line)
+/* The steps of a line, as the PRM reads them, become item `index`. */
+static enum scope_err read_steps(const struct scope_jsonl *reader, const json_t *object,
+        struct scorer *scorer, uint32_t index, struct steps *steps, struct scope_diag *diag)
+{
+        const char *problem;
+        size_t bytes;
+        enum scope_err err = scope_jsonl_text(reader, object, "prompt", &problem, &bytes, diag);
+        if (err == SCOPE_OK)
+                err = split_steps(reader, object, steps, diag);
+        if (err != SCOPE_OK)
+                return err;
+        struct scope_prm_input input = { .ids = scorer->ids + scorer->used,
+                .max = scorer->context, .marks = steps->marks };
+        err = scope_prm_input_make(scorer->tokenizer, scorer->form,
+                (struct scope_string){ problem, (uint32_t)bytes }, steps->at, steps->count, &input);
+        if (err != SCOPE_OK)
+                return scope_jsonl_bad(reader, err, diag, "%s", scope_err_text(err));
+        scorer_add(scorer, index, input.count);
+        return SCOPE_OK;
+}
+
+static void put_steps(const struct scope_engine_score *item, struct steps *steps,
+        struct scope_text *line)
 {
         scope_json_open(line, "steps", '[');
         for (uint32_t i = 0; i < steps->count; i++)
@@ -223,39 +266,16 @@ static void put_steps(const struct steps *steps, struct scope_text *line)
         scope_json_close(line, ']');
         scope_json_open(line, "scores", '[');
         for (uint32_t i = 0; i < steps->count; i++) {
-                if (steps->marks[i] == UINT32_MAX)
-                        scope_json_raw(line, NULL, "null", 4);
-                else
+                bool scored = steps->marks[i] != UINT32_MAX;
+                steps->p[i] = scored ? item->ret_values[steps->marks[i]] : 0;
+                if (scored)
                         put_float(line, steps->p[i]);
+                else
+                        scope_json_raw(line, NULL, "null", 4);
         }
         scope_json_close(line, ']');
         scope_json_uint(line, "verified",
                 scope_localise_verified(steps->p, steps->count, flags.tau));
-}
-
-static enum scope_err score_steps(const struct scope_jsonl *reader, const json_t *object,
-        struct scorer *scorer, struct scope_text *line, struct scope_diag *diag)
-{
-        static struct steps steps; /* too big for a stack */
-        const char *problem;
-        size_t bytes;
-        enum scope_err err = scope_jsonl_text(reader, object, "prompt", &problem, &bytes, diag);
-        if (err == SCOPE_OK)
-                err = read_steps(reader, object, &steps, diag);
-        if (err != SCOPE_OK)
-                return err;
-        struct scope_prm_input input = { .ids = scorer->ids, .max = scorer->context,
-                .marks = steps.marks };
-        err = scope_prm_input_make(scorer->tokenizer, scorer->form,
-                (struct scope_string){ problem, (uint32_t)bytes }, steps.at, steps.count, &input);
-        if (err == SCOPE_OK && input.count > 0)
-                err = scorer_run(scorer, input.count);
-        if (err != SCOPE_OK)
-                return scope_jsonl_bad(reader, err, diag, "%s", scope_err_text(err));
-        for (uint32_t i = 0; i < steps.count; i++)
-                steps.p[i] = steps.marks[i] != UINT32_MAX ? scorer->values[steps.marks[i]] : 0;
-        put_steps(&steps, line);
-        return SCOPE_OK;
 }
 
 /* --- the command ----------------------------------------------------------------------------- */
@@ -286,33 +306,108 @@ static enum scope_err open_both(struct scope_compute_pool *pool, struct scorer *
         return SCOPE_OK;
 }
 
+/* --- a batch --------------------------------------------------------------------------------- */
+
+struct question {
+        json_t *object; /* ours */
+        uint32_t start;
+        struct steps *steps; /* NULL without --prm */
+};
+
+struct batch {
+        struct scope_jsonl *reader;
+        struct scorer model, prm;
+        struct question questions[BATCH_LINES];
+        uint32_t count;
+        bool ended;
+        struct scope_text line;
+};
+
+static enum scope_err read_question(
+        struct batch *batch, struct question *question, struct scope_diag *diag)
+{
+        const json_t *object;
+        enum scope_err err = scope_jsonl_next(batch->reader, &object, diag);
+        batch->ended = err != SCOPE_OK || object == NULL;
+        if (batch->ended)
+                return err;
+        if (batch->model.engine != NULL)
+                err = read_tokens(batch->reader, object, &batch->model, batch->count,
+                        &question->start, diag);
+        if (err != SCOPE_OK || batch->prm.engine == NULL)
+                return err;
+        if (question->steps == NULL)
+                question->steps = malloc(sizeof *question->steps);
+        if (question->steps == NULL)
+                return SCOPE_ERR_MEMORY;
+        return read_steps(
+                batch->reader, object, &batch->prm, batch->count, question->steps, diag);
+}
+
+/* Reads what there is, up to a batch; waits for the first line only. */
+static enum scope_err gather(struct batch *batch, struct scope_diag *diag)
+{
+        size_t bytes = 0, line_bytes;
+        batch->count = 0;
+        while (batch->count < BATCH_LINES && batch->model.used < BATCH_TOKENS &&
+                batch->prm.used < BATCH_TOKENS && bytes < BATCH_BYTES) {
+                struct question *question = &batch->questions[batch->count];
+                if (batch->count > 0 && !scope_jsonl_ready(batch->reader))
+                        break;
+                enum scope_err err = read_question(batch, question, diag);
+                if (err != SCOPE_OK || batch->ended)
+                        return err;
+                question->object = scope_jsonl_take(batch->reader, &line_bytes);
+                bytes += line_bytes;
+                batch->count++;
+        }
+        return SCOPE_OK;
+}
+
+static enum scope_err answer(struct batch *batch, struct scope_diag *diag)
+{
+        struct scope_text *line = &batch->line;
+        enum scope_err err = scorer_run(&batch->model, batch->count);
+        if (err == SCOPE_OK)
+                err = scorer_run(&batch->prm, batch->count);
+        for (uint32_t i = 0; i < batch->count; i++) {
+                struct question *question = &batch->questions[i];
+                bool given = json_object_get(question->object, "ids") != NULL;
+                scope_json_open(line, NULL, '{');
+                if (err == SCOPE_OK && batch->model.engine != NULL)
+                        put_tokens(&batch->model.items[i], given, question->start, line);
+                if (err == SCOPE_OK && batch->prm.engine != NULL)
+                        put_steps(&batch->prm.items[i], question->steps, line);
+                scope_json_close(line, '}');
+                if (err == SCOPE_OK)
+                        err = scope_jsonl_put(line, diag);
+                json_decref(question->object);
+        }
+        return err;
+}
+
 static enum scope_err score_all(const char *path, struct scope_compute_pool *pool,
         struct scope_diag *diag)
 {
-        struct scorer model = { 0 }, prm = { 0 };
-        struct scope_jsonl *reader = NULL;
-        struct scope_text line = { 0 };
-        const json_t *object = NULL;
-        enum scope_err err = open_both(pool, &model, &prm, diag);
+        static struct batch batch; /* too big for a stack */
+        enum scope_err err = open_both(pool, &batch.model, &batch.prm, diag);
         if (err == SCOPE_OK)
-                err = scope_jsonl_open(path, &reader, diag);
-        while (err == SCOPE_OK) {
-                err = scope_jsonl_next(reader, &object, diag);
-                if (err != SCOPE_OK || object == NULL)
-                        break;
-                scope_json_open(&line, NULL, '{');
-                if (model.engine != NULL)
-                        err = score_tokens(reader, object, &model, &line, diag);
-                if (err == SCOPE_OK && prm.engine != NULL)
-                        err = score_steps(reader, object, &prm, &line, diag);
-                scope_json_close(&line, '}');
-                if (err == SCOPE_OK)
-                        err = scope_jsonl_put(&line, diag);
+                err = scope_jsonl_open(path, &batch.reader, diag);
+        while (err == SCOPE_OK && !batch.ended) {
+                struct scope_diag bad = { "" }; /* what came before it is answered first */
+                enum scope_err gathered = gather(&batch, &bad);
+                err = answer(&batch, diag);
+                if (err == SCOPE_OK && gathered != SCOPE_OK) {
+                        *diag = bad;
+                        err = gathered;
+                }
         }
-        scope_text_fini(&line);
-        scope_jsonl_close(reader);
-        scorer_close(&model);
-        scorer_close(&prm);
+        scope_text_fini(&batch.line);
+        scope_jsonl_close(batch.reader);
+        scorer_close(&batch.model);
+        scorer_close(&batch.prm);
+        for (uint32_t i = 0; i < BATCH_LINES; i++)
+                free(batch.questions[i].steps);
         return err;
 }
 

@@ -34,6 +34,11 @@ struct scope_engine_request {
         uint32_t prompt_count, response_max;
         float temperature, top_p; /* temperature 0 = greedy (logp at temperature 1) */
         uint64_t seed;
+        /* Whether the sample ends with its last token, as at an EOS; NULL = never (and simulated
+         * engines ask their `respond`). After each token, in order; within the job, on any worker.
+         * The context is borrowed until the result was collected. */
+        bool (*stop)(void *context, const uint32_t *tokens, uint32_t count);
+        void *stop_context;
 };
 
 struct scope_engine_span {
@@ -59,7 +64,8 @@ struct scope_engine_stats {
         uint64_t version;
 };
 
-/* Items one after another that begin alike share the work of what they begin with.
+/* Items one after another that begin alike share the work of what they begin with, short ones are
+ * computed together; a value is the same, to the bit, in whatever company.
  * Log-probability of given tokens under the current weights, or class probabilities of a PRM
  * head. */
 struct scope_engine_score {

@@ -103,6 +103,8 @@ static enum scope_err native_submit(struct scope_engine *engine,
                 .next = SCOPE_NATIVE_NONE,
                 .temperature = request->temperature,
                 .top_p = request->top_p,
+                .stop = request->stop,
+                .stop_context = request->stop_context,
                 .state = SCOPE_NATIVE_WAITING };
         if (native->waiting_count++ == 0)
                 native->waiting_first = at;

@@ -40,6 +40,8 @@ struct scope_native_request {
         uint64_t id, seed;
         uint32_t prompt, response_max, next; /* next: of those that wait */
         float temperature, top_p;
+        bool (*stop)(void *context, const uint32_t *tokens, uint32_t count);
+        void *stop_context;
         uint8_t state;
 };
 
@@ -59,7 +61,8 @@ struct scope_native_slot {
 /* Rows waiting to be computed together, and what one rank counted. */
 struct scope_native_worker {
         struct scope_decoder_row rows[SCOPE_DECODER_ROWS];
-        uint32_t row_count;
+        uint32_t row_count, targets[SCOPE_DECODER_ROWS]; /* of rows that are scored */
+        float *values[SCOPE_DECODER_ROWS];               /* NULL: not wanted */
         struct scope_decoder_draw draws[SCOPE_DECODER_ROWS];
         struct scope_native_slot **active; /* [slots] */
         struct scope_kv_run score_run;

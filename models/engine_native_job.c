@@ -2,6 +2,8 @@
  * by token; or pack its share of new weights; or score its share of texts. */
 #include "models/engine_native.h"
 
+#include <string.h>
+
 #include "base/buffer.h"
 #include "base/check.h"
 #include "base/rng.h"
@@ -73,13 +75,20 @@ static bool open_span(const struct scope_native *native, struct scope_native_slo
         return true;
 }
 
+static bool is_stopped(const struct scope_native *native, const struct scope_native_slot *slot)
+{
+        const struct scope_native_request *request = &native->requests[slot->request];
+        return request->stop != NULL &&
+               request->stop(request->stop_context, slot->tokens, slot->count);
+}
+
 static void append(const struct scope_native *native, struct scope_native_slot *slot,
         const struct scope_decoder_draw *draw)
 {
         slot->tokens[slot->count] = draw->token;
         slot->logp[slot->count++] = draw->logp;
         slot->spans[slot->span_count - 1].count++;
-        if (is_eos(native, draw->token))
+        if (is_eos(native, draw->token) || is_stopped(native, slot))
                 slot->finish = SCOPE_FINISH_STOP;
         else if (slot->count == native->requests[slot->request].response_max)
                 slot->finish = SCOPE_FINISH_LENGTH;
@@ -158,65 +167,121 @@ static enum scope_err decode_share(struct scope_native *native, unsigned rank, u
         return SCOPE_OK;
 }
 
-/* How many positions of `item` stand in the cache and are known from `before`, which this rank
- * scored last: what both begin with. Its values are copied. Row i of a language head is about token
- * i + 1, so the last common row is computed again. */
-static uint32_t score_shared(const struct scope_engine_score *item,
-        const struct scope_engine_score *before, bool language)
+/* --- scoring ----------------------------------------------------------------------------- */
+
+/* What both begin with. */
+static uint32_t score_common(
+        const struct scope_engine_score *item, const struct scope_engine_score *leader)
 {
         uint32_t common = 0;
-        while (before != NULL && common < item->token_count && common < before->token_count &&
-                item->tokens[common] == before->tokens[common])
+        while (leader != NULL && common < item->token_count && common < leader->token_count &&
+                item->tokens[common] == leader->tokens[common])
                 common++;
-        for (uint32_t i = 0; i < common; i++)
-                item->ret_values[i] = before->ret_values[i];
-        return language && common > 0 ? common - 1 : common;
+        return common;
 }
 
-static void score_item(struct scope_native *native, unsigned rank,
-        const struct scope_engine_score *item, const struct scope_engine_score *before)
+/* Whole blocks, so that a row's sums are in the order they have alone. Row i of a language head is
+ * about token i + 1, so the last common row is computed again. */
+static uint32_t score_shared(const struct scope_native *native, uint32_t common)
+{
+        bool again = native->layout->config.head == SCOPE_HEAD_LANGUAGE && common > 0;
+        return (common - again) / SCOPE_KV_BLOCK * SCOPE_KV_BLOCK;
+}
+
+static void score_flush(struct scope_native *native, unsigned rank)
+{
+        struct scope_native_worker *worker = &native->workers[rank];
+        uint32_t count = worker->row_count;
+        float values[SCOPE_DECODER_ROWS];
+        if (count == 0)
+                return;
+        scope_decoder_forward(native->decoder, &native->cache, rank, worker->rows, count);
+        if (native->layout->config.head == SCOPE_HEAD_LANGUAGE)
+                scope_decoder_logp(native->decoder, rank, worker->targets, count, values);
+        else
+                scope_decoder_reward(native->decoder, rank, count, values);
+        for (uint32_t i = 0; i < count; i++)
+                if (worker->values[i] != NULL)
+                        *worker->values[i] = values[i];
+        worker->row_count = 0;
+}
+
+/* The rows of `item` from `shared` on; its own positions go to the run's blocks from `block` on. */
+static void score_rows(struct scope_native *native, unsigned rank,
+        const struct scope_engine_score *item, uint32_t shared, uint32_t block)
 {
         struct scope_native_worker *worker = &native->workers[rank];
         bool language = native->layout->config.head == SCOPE_HEAD_LANGUAGE;
-        uint32_t shared = score_shared(item, before, language);
-        for (uint32_t first = shared, count; first < item->token_count; first += count) {
-                count = item->token_count - first < SCOPE_DECODER_ROWS ? item->token_count - first
-                                                                       : SCOPE_DECODER_ROWS;
-                for (uint32_t i = 0; i < count; i++)
-                        worker->rows[i] = (struct scope_decoder_row){ item->tokens[first + i],
-                                first + i,
-                                { .own = worker->score_run.blocks, .own_count = first + i + 1 } };
-                scope_decoder_forward(native->decoder, &native->cache, rank, worker->rows, count);
-                if (!language) {
-                        scope_decoder_reward(
-                                native->decoder, rank, count, item->ret_values + first);
-                        continue;
-                }
-                if (first == 0)
-                        item->ret_values[0] = 0;
-                /* Row i says how likely token i + 1 is; the last row predicts nothing. */
-                uint32_t told = first + count < item->token_count ? count : count - 1;
-                scope_decoder_logp(native->decoder, rank, item->tokens + first + 1, told,
-                        item->ret_values + first + 1);
+        const uint32_t *blocks = worker->score_run.blocks;
+        if (language && shared == 0 && item->token_count > 0)
+                item->ret_values[0] = 0;
+        for (uint32_t i = shared; i < item->token_count; i++) {
+                bool last = i + 1 == item->token_count; /* predicts nothing */
+                uint32_t at = worker->row_count++;
+                worker->rows[at] = (struct scope_decoder_row){ item->tokens[i], i,
+                        { .shared = blocks, .shared_count = shared, .own = blocks + block,
+                                .own_count = i - shared + 1 } };
+                worker->targets[at] = language && !last ? item->tokens[i + 1] : 0;
+                worker->values[at] = !language ? &item->ret_values[i]
+                                   : last ? NULL : &item->ret_values[i + 1];
+                if (worker->row_count == SCOPE_DECODER_ROWS)
+                        score_flush(native, rank);
         }
         worker->prompt_tokens += item->token_count - shared;
+}
+
+/* Computes what waits; then values that items up to `end` share with their leader are known. */
+static void score_settle(struct scope_native *native, unsigned rank, uint32_t leader, uint32_t end)
+{
+        score_flush(native, rank);
+        for (uint32_t i = leader + 1; i < end; i++) {
+                const struct scope_engine_score *item = &native->score[i];
+                uint32_t common = score_common(item, &native->score[leader]);
+                memcpy(item->ret_values, native->score[leader].ret_values,
+                        common * sizeof *item->ret_values);
+        }
+}
+
+/* Items [first, end): as many as fit this rank's run stand in it together, so that short ones fill
+ * a forward. The leader is the first of them; the others keep only what they do not share with it.
+ * The next leader takes the place of the last, but for what they share. */
+static void score_items(struct scope_native *native, unsigned rank, uint32_t first, uint32_t end)
+{
+        const struct scope_engine_score *items = native->score;
+        uint32_t blocks = native->workers[rank].score_run.block_count, leader = first, used = 0;
+        for (uint32_t i = first; i < end; i++) {
+                uint32_t common = i > first ? score_common(&items[i], &items[leader]) : 0;
+                uint32_t shared = score_shared(native, common);
+                uint32_t own = scope_kv_blocks(items[i].token_count - shared);
+                if (i == first || own > blocks - used) {
+                        score_settle(native, rank, leader, i + 1);
+                        score_rows(native, rank, &items[i], shared, shared / SCOPE_KV_BLOCK);
+                        leader = i;
+                        used = scope_kv_blocks(items[i].token_count);
+                } else {
+                        score_rows(native, rank, &items[i], shared, used);
+                        used += own;
+                }
+        }
+        if (first < end)
+                score_settle(native, rank, leader, end);
 }
 
 /* Items are split where the tokens before them pass rank / size of all tokens. */
 static void score_share(struct scope_native *native, unsigned rank, unsigned size)
 {
         uint64_t total = 0, before = 0;
+        uint32_t first = native->score_count, end = 0;
         for (uint32_t i = 0; i < native->score_count; i++)
                 total += native->score[i].token_count;
-        const struct scope_engine_score *last = NULL;
         for (uint32_t i = 0; i < native->score_count; i++) {
-                const struct scope_engine_score *item = &native->score[i];
                 if (before * size >= total * rank && before * size < total * (rank + 1)) {
-                        score_item(native, rank, item, last);
-                        last = item;
+                        first = i < first ? i : first;
+                        end = i + 1;
                 }
-                before += item->token_count;
+                before += native->score[i].token_count;
         }
+        score_items(native, rank, first, end);
 }
 
 static enum scope_err compute_share(struct scope_native *native, unsigned rank, unsigned size)

@@ -62,15 +62,16 @@ class World:
         return os.path.join(self.directory, *parts)
 
     def write(self, name, text):
+        os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
         with open(self.path(name), 'wb') as file:
             file.write(text if isinstance(text, bytes) else text.encode())
         return name
 
     def start(self, *words, environment=None, **more):
         process = subprocess.Popen(
-            [PROGRAM, *words], cwd=self.directory, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors='replace',
-            env={**os.environ, **(environment or {})}, **more)
+            [PROGRAM, *words], cwd=self.directory, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, errors='replace',
+            env={**os.environ, **(environment or {})}, **{'stdin': subprocess.DEVNULL, **more})
         self.started.append(process)
         return process
 
@@ -171,6 +172,30 @@ def warmed(config, name):
         with open(made, 'w', encoding='utf-8') as file:
             file.write(stamp)
         return policy
+
+
+def byte_tokenizer():
+    """One token a byte, then the markers of ChatML and the PRM's."""
+    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    chars, extra = {}, 0
+    for byte in range(256):
+        chars[byte] = chr(byte) if byte in plain else chr(256 + extra)
+        extra += byte not in plain
+    added = ['<|im_start|>', '<|im_end|>', '<extra_0>']
+    return {'version': '1.0', 'truncation': None, 'padding': None,
+            'added_tokens': [{'id': 256 + i, 'content': word, 'single_word': False,
+                              'lstrip': False, 'rstrip': False, 'normalized': False,
+                              'special': True} for i, word in enumerate(added)],
+            'normalizer': None,
+            'pre_tokenizer': {'type': 'ByteLevel', 'add_prefix_space': False,
+                              'trim_offsets': False, 'use_regex': False},
+            'post_processor': None,
+            'decoder': {'type': 'ByteLevel', 'add_prefix_space': False, 'trim_offsets': False,
+                        'use_regex': False},
+            'model': {'type': 'BPE', 'dropout': None, 'unk_token': None,
+                      'continuing_subword_prefix': None, 'end_of_word_suffix': None,
+                      'fuse_unk': False, 'byte_fallback': False, 'ignore_merges': False,
+                      'vocab': {chars[byte]: byte for byte in range(256)}, 'merges': []}}
 
 
 def run_one(function, policy):

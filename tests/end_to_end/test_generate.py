@@ -2,6 +2,7 @@
 """test_generate.py - `generate` in its fixed form, on the warmed tiny policy."""
 import json
 import math
+import subprocess
 
 from harness import expect, expect_equal, main
 
@@ -39,15 +40,60 @@ def test_its_log_probabilities_are_those_of_score(world):
         expect(abs(one - two) < 1e-3, f'{one} of generate, {two} of score')
 
 
-def test_a_seed_decides_and_stops_cut(world):
+def test_a_seed_decides(world):
     line = [{'prompt': PROMPTS[0]}]
     words = ('--temperature', '1', '--max-tokens', '60')
     first = generate(world, line, *words, '--seed', '1', '--samples', '4')
     expect_equal(len(first), 4, 'samples')
     expect_equal(first, generate(world, line, *words, '--seed', '1', '--samples', '4'), 'seed 1')
     expect(first != generate(world, line, *words, '--seed', '2', '--samples', '4'), 'seed 2')
-    for answer in generate(world, line, *words, '--seed', '1', '--stop', '='):
-        expect('=' not in answer['text'], answer)
+
+
+def spelled(world, ids):
+    path = world.write('d.jsonl', ''.join(json.dumps({'ids': one}) + '\n' for one in ids))
+    out = world.call('detokenize', '--skip-special', '--model', 'warm', path).out
+    return [json.loads(line)['text'] for line in out.splitlines()]
+
+
+def test_decoding_ends_where_the_stop_string_is_complete(world):
+    """Each stop string is a piece of what is written without one; the tokens are the same."""
+    words = ('--temperature', '1', '--max-tokens', '60', '--seed', '1', '--samples', '3')
+    lines = [{'prompt': prompt} for prompt in PROMPTS]
+    whole = generate(world, lines, *words)
+    for begin, end in ((4, 5), (3, 7), (9, 14)):
+        stop = spelled(world, [whole[0]['ids'][begin:end]])[0]
+        for one, cut in zip(whole, generate(world, lines, *words, '--stop', stop)):
+            full, = spelled(world, [one['ids']])
+            if stop not in full:
+                expect_equal(cut, one, f'{stop!r} never comes')
+                continue
+            count = len(cut['ids'])
+            expect_equal(cut['ids'], one['ids'][:count], 'ids')
+            expect_equal(cut['logprobs'], one['logprobs'][:count], 'log-probabilities')
+            kept, before = spelled(world, [cut['ids'], cut['ids'][:-1]])
+            expect(stop in kept and stop not in before, (stop, kept))
+            expect_equal(cut['text'], full[:full.index(stop)], 'text')
+            expect_equal(cut['finish'], 'stop', 'finish')
+
+
+def test_the_form_of_an_answer_is_fixed(world):
+    one, = generate(world, [{'ids': [1, 2, 3]}], '--max-tokens', '3')
+    expect_equal(list(one), ['ids', 'text', 'logprobs', 'finish'], 'keys')
+    expect_equal(one['text'], spelled(world, [one['ids']])[0], 'text')
+    expect_equal((len(one['ids']), one['finish']), (3, 'length'), 'cut by --max-tokens')
+    bare, = generate(world, [{'ids': [1, 2, 3]}], '--max-tokens', '3', '--logprobs=false')
+    del one['logprobs']
+    expect_equal(bare, one, 'without log-probabilities')
+
+
+def test_who_asks_line_by_line_is_answered_line_by_line(world):
+    process = world.start('generate', '--model', 'warm', '--max-tokens', '5',
+                          stdin=subprocess.PIPE)
+    for prompt in PROMPTS:
+        process.stdin.write(json.dumps({'prompt': prompt}) + '\n')
+        process.stdin.flush()
+        expect('ids' in json.loads(process.stdout.readline()), 'an answer')
+    expect_equal(world.finish(process).code, 0, 'exit code')
 
 
 def test_bad_input_is_named(world):

@@ -10,7 +10,7 @@ import os
 import struct
 import subprocess
 
-from harness import PATIENCE_S, SOURCE, Skip, expect, expect_equal, main
+from harness import PATIENCE_S, SOURCE, Skip, byte_tokenizer, expect, expect_equal, main
 
 FIXTURES = os.path.join(SOURCE, 'tests', 'fixtures')
 FAMILIES = ('llama31', 'llama_padded', 'qwen2_untied', 'qwen3_tied')
@@ -117,6 +117,31 @@ def test_log_probabilities_are_those_of_transformers(world):
         expect(worst <= 2e-4, f'{name}: off by {worst}')
 
 
+def test_lines_scored_together_are_what_they_are_alone(world):
+    """More than one batch of them: of many lengths, some of which begin alike."""
+    recorded, _ = fixture('qwen2_untied')
+    write_model(world, 'model', recorded['config'])
+    lines = [{'ids': [(7 * i * t + t if t > i % 20 else t) % 18 for t in range(1 + i * 7 % 64)]}
+             for i in range(100)] + [{'ids': []}, {'ids': [3]}]
+    together, _ = score(world, lines, '--model', 'model', '--threads', '2')
+    expect_equal(len(together), len(lines), 'answers')
+    expect_equal(together[-2:], [{'logprobs': []}, {'logprobs': [None]}], 'nothing to predict')
+    for line, answer in list(zip(lines, together))[::9]:
+        alone, _ = score(world, [line], '--model', 'model', '--threads', '1')
+        expect_equal(alone, [answer], line)
+
+
+def test_who_asks_line_by_line_is_answered_line_by_line(world):
+    recorded, _ = fixture('qwen2_untied')
+    write_model(world, 'model', recorded['config'])
+    process = world.start('score', '--model', 'model', stdin=subprocess.PIPE)
+    for count in (1, 5, 3):
+        process.stdin.write(json.dumps({'ids': [1] * count}) + '\n\n')
+        process.stdin.flush()
+        expect_equal(len(json.loads(process.stdout.readline())['logprobs']), count, 'answer')
+    expect_equal(world.finish(process).code, 0, 'exit code')
+
+
 def test_errors_say_file_line_and_what(world):
     recorded, _ = fixture('qwen2_untied')
     write_model(world, 'model', recorded['config'])
@@ -130,30 +155,6 @@ def test_errors_say_file_line_and_what(world):
     expect('--model' in score(world, [], code=2)[1].err, 'usage')
     out, result = score(world, [], '--prm', 'model', code=3)
     expect('tokenizer' in result.err, result.err)
-
-
-def byte_tokenizer():
-    """One token a byte, then the markers of ChatML and the PRM's."""
-    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    chars, extra = {}, 0
-    for byte in range(256):
-        chars[byte] = chr(byte) if byte in plain else chr(256 + extra)
-        extra += byte not in plain
-    added = ['<|im_start|>', '<|im_end|>', '<extra_0>']
-    return {'version': '1.0', 'truncation': None, 'padding': None,
-            'added_tokens': [{'id': 256 + i, 'content': word, 'single_word': False,
-                              'lstrip': False, 'rstrip': False, 'normalized': False,
-                              'special': True} for i, word in enumerate(added)],
-            'normalizer': None,
-            'pre_tokenizer': {'type': 'ByteLevel', 'add_prefix_space': False,
-                              'trim_offsets': False, 'use_regex': False},
-            'post_processor': None,
-            'decoder': {'type': 'ByteLevel', 'add_prefix_space': False, 'trim_offsets': False,
-                        'use_regex': False},
-            'model': {'type': 'BPE', 'dropout': None, 'unk_token': None,
-                      'continuing_subword_prefix': None, 'end_of_word_suffix': None,
-                      'fuse_unk': False, 'byte_fallback': False, 'ignore_merges': False,
-                      'vocab': {chars[byte]: byte for byte in range(256)}, 'merges': []}}
 
 
 def prm(world, name):

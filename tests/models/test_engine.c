@@ -202,6 +202,50 @@ static void test_a_sample_is_the_same_alone_in_a_batch_and_on_two_cores(void **s
         }
 }
 
+/* Ends a sample whose last two tokens rise; counts how often it is asked. */
+static bool rises(void *context, const uint32_t *tokens, uint32_t count)
+{
+        uint32_t *asked = context;
+        assert_int_equal(++*asked, count); /* once a token, in order */
+        return count > 1 && tokens[count - 1] > tokens[count - 2];
+}
+
+static void test_a_stop_ends_a_sample_with_the_token_that_completes_it(void **state)
+{
+        (void)state;
+        static struct sample whole[32];
+        uint32_t asked[32] = { 0 }, prompt[64], stopped = 0;
+        struct scope_engine *engine = engine_of(8, 2);
+        run_all(8, 2, 32, whole);
+        memset(results, 0, sizeof results);
+        publish(engine, 0, 1, false);
+        for (uint64_t id = 0; id < 32; id++) {
+                struct scope_engine_request request = { .id = id, .share = id / 8, .prompt = prompt,
+                        .prompt_count = prompt_of(id / 8, prompt), .response_max = RESPONSE_MAX,
+                        .temperature = id % 5 == 4 ? 0 : 0.7f + 0.1f * (float)(id % 4),
+                        .top_p = id % 3 == 0 ? 0.9f : 1, .seed = scope_hash_pair(9, id),
+                        .stop = rises, .stop_context = &asked[id] };
+                assert_ok(engine->class_->submit(engine, &request));
+        }
+        while (step(engine))
+                ;
+        scope_engine_destroy(engine);
+        for (int i = 0; i < 32; i++) {
+                uint32_t count = 1;
+                while (count < whole[i].count &&
+                        (count < 2 || whole[i].tokens[count - 1] <= whole[i].tokens[count - 2]))
+                        count++;
+                assert_true(results[i].came);
+                assert_int_equal(results[i].count, count);
+                assert_memory_equal(results[i].tokens, whole[i].tokens, count * sizeof(uint32_t));
+                assert_memory_equal(results[i].logp, whole[i].logp, count * sizeof(float));
+                stopped += count < whole[i].count;
+                if (count < whole[i].count)
+                        assert_int_equal(results[i].finish, SCOPE_FINISH_STOP);
+        }
+        assert_true(stopped > 20);
+}
+
 /* logp by scoring prompt and response as one text, at temperature 1. */
 static void score_sample(struct scope_engine *engine, uint64_t share, const struct sample *sample,
         float *ret_logp)
@@ -624,6 +668,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_a_sample_is_the_same_alone_in_a_batch_and_on_two_cores),
+                cmocka_unit_test(test_a_stop_ends_a_sample_with_the_token_that_completes_it),
                 cmocka_unit_test(test_logp_equals_scoring_the_whole_text),
                 cmocka_unit_test(test_weights_swap_between_steps_and_spans_say_where),
                 cmocka_unit_test(test_recompute_makes_contexts_those_of_the_new_weights),
