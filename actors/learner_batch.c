@@ -5,6 +5,7 @@
 
 #include "algorithm/admission.h"
 #include "algorithm/advantage.h"
+#include "algorithm/grade.h"
 #include "algorithm/localise.h"
 #include "base/check.h"
 #include "base/limits.h"
@@ -264,7 +265,7 @@ static void group_metrics(const struct scope_batch *batch, struct writer *writer
                 uint32_t before = 0, unlike = 0;
                 for (uint32_t i = 0; i < group->trajectory_count; i++) {
                         const struct scope_trajectory *trajectory = &group->trajectories[i];
-                        bool success = trajectory->reward >= 0.5f;
+                        bool success = scope_grade_correct(trajectory);
                         const double earned = i != group->repaired ? (double)trajectory->reward : 0;
                         unlike += trajectory->reward != group->trajectories[0].reward;
                         before += success && i != group->repaired;

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "algorithm/grade.h"
 #include "algorithm/localise.h"
 #include "algorithm/mix.h"
 #include "algorithm/select.h"
@@ -35,7 +36,7 @@ uint32_t scope_live_group_lengths(struct scope_actor *self, const struct scope_s
                         continue;
                 ret_steps[count] = scope_steps_split(trajectory.text, ends, SCOPE_STEPS_MAX);
                 ret_tokens[count] = response_tokens(&trajectory);
-                ret_failed[count] = trajectory.reward < 0.5f;
+                ret_failed[count] = !scope_grade_correct(&trajectory);
                 count++;
         }
         return count;
@@ -110,7 +111,7 @@ enum scope_err scope_live_group_score(struct scope_actor *self, const struct sco
                 if (group->samples[i] == NULL)
                         continue;
                 err = read_sample(self, stages, group, i, &trajectory);
-                if (err != SCOPE_OK || (trajectory.reward >= 0.5f && !all))
+                if (err != SCOPE_OK || (scope_grade_correct(&trajectory) && !all))
                         continue;
                 struct scope_score_item *item = &items[request.item_count];
                 err = fill_item(self, stages, &trajectory, item);
@@ -165,7 +166,7 @@ enum scope_err scope_live_group_select(struct scope_actor *self, const struct sc
                 struct scope_prefix prefix;
                 err = prefix_of(
                         self, stages, group, &scored.scores[i], &trajectory, &item, &prefix);
-                if (err != SCOPE_OK || trajectory.reward >= 0.5f)
+                if (err != SCOPE_OK || scope_grade_correct(&trajectory))
                         continue;
                 candidates[request.candidate_count++] = (struct scope_candidate){
                         .sample = trajectory.sample,

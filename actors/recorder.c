@@ -13,6 +13,7 @@
 #include "actors/record_lines.h"
 #include "actors/stages.h"
 #include "actors/step_log.h"
+#include "algorithm/grade.h"
 #include "base/arena.h"
 #include "base/check.h"
 #include "models/tokenizer.h"
@@ -335,7 +336,7 @@ static void show_rollout(struct scope_actor *self, struct recorder *recorder, ui
                         view.suffix = suffix_text(recorder, &group.trajectories[group.repaired]);
                 } else {
                         view.student = group.trajectories[0].text;
-                        view.reward = group.trajectories[0].reward;
+                        view.correct = scope_grade_correct(&group.trajectories[0]);
                 }
                 stages->display->rollout(stages->display_context, step, &view);
         }

@@ -1,7 +1,7 @@
 /* reward.c - right or wrong.
- * Why: outcome rewards are computed here, on the trusted side, whoever sampled the text: 1 if the
- * final answer is equivalent to the gold answer, else 0 (algorithm.md eq. 7), or what else
- * grade.reward says. The simplest station: read it first.
+ * Why: verdict and reward are computed here, on the trusted side, whoever sampled the text: correct
+ * where the final answer is equivalent to the gold one, and worth 1, else 0 (algorithm.md eq. 7),
+ * or what else grade.reward says. The simplest station: read it first.
  * (1) A trajectory is acknowledged to its rollout only after groups acknowledged it here. */
 #include "actors/messages.h"
 #include "actors/stages.h"
@@ -54,9 +54,7 @@ static void grade(struct scope_actor *self, struct reward *reward, struct scope_
                                           : scope_message_read_trajectory(
                                                     self, message, &stages->limits, &trajectory);
         if (err == SCOPE_OK) {
-                trajectory.graded = true;
-                trajectory.reward = scope_grade_reward(trajectory.gold, trajectory.text,
-                        trajectory.finish == SCOPE_FINISH_STOP, &stages->options->grade);
+                scope_grade_trajectory(&trajectory, &stages->options->grade);
                 err = scope_message_of_trajectory(
                         self, SCOPE_KIND_GRADED, SCOPE_LANE_DATA, &trajectory, &graded);
         }

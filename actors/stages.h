@@ -127,7 +127,7 @@ struct scope_rollout_view {
         const uint32_t *step_ends;                          /* of student */
         const float *step_p;                                /* NULL: not scored */
         uint32_t step_count, kept_steps;
-        float reward;
+        bool correct;
 };
 
 /* What a person is shown. Called by the recorder on its loop; pointers live as long as the call. */

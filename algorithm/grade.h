@@ -64,11 +64,16 @@ struct scope_grade_result scope_grade_equal(struct scope_string gold,
 /* Byte by byte.                                                           thread  any; pure */
 struct scope_grade_result scope_grade_literal(struct scope_string gold, struct scope_string text);
 
-/* By options->reward: 0 or 1 (eq. 7), or the share of gold's characters and EOS, in order, that
- * `response` begins with; `ended`: the policy ended it with EOS.
+/* Fills reward and verdict of a sampled response, by its own text and gold answer. The reward is by
+ * options->reward: 1 or 0 as the verdict (eq. 7), or the share of gold's characters and EOS, in
+ * order, that the response begins with.
  * thread  any; pure */
-float scope_grade_reward(struct scope_string gold, struct scope_string response, bool ended,
+void scope_grade_trajectory(struct scope_trajectory *trajectory,
         const struct scope_grade_options *options);
+
+/* Not a failure (step 3 of algorithm.md 1.2): its answer is the gold one, whatever share of a
+ * reward a wrong one may earn.                                            thread  any; pure */
+bool scope_grade_correct(const struct scope_trajectory *trajectory);
 
 /* Finds the answer of a whole response and compares it: equal = reward 1, else 0 (eq. 7). With
  * reward = "prefix" all of the response is the answer, and compared byte by byte.

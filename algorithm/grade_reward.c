@@ -19,12 +19,31 @@ struct scope_grade_result scope_grade_literal(struct scope_string gold, struct s
         };
 }
 
-float scope_grade_reward(struct scope_string gold, struct scope_string response, bool ended,
+/* The share of gold's characters and EOS, in order, that the response begins with. */
+static float prefix_share(const struct scope_trajectory *trajectory)
+{
+        const struct scope_string gold = trajectory->gold, response = trajectory->text;
+        const uint32_t right = shared_prefix(gold, response);
+        const bool end = trajectory->finish == SCOPE_FINISH_STOP && right == gold.bytes &&
+                response.bytes == gold.bytes;
+        return (float)(right + end) / (float)(gold.bytes + 1);
+}
+
+void scope_grade_trajectory(struct scope_trajectory *trajectory,
         const struct scope_grade_options *options)
 {
-        if (options->reward == SCOPE_GRADE_REWARD_EQUAL)
-                return scope_grade_response(gold, response, options, NULL).equal ? 1.0f : 0.0f;
-        const uint32_t right = shared_prefix(gold, response);
-        const bool end = ended && right == gold.bytes && response.bytes == gold.bytes;
-        return (float)(right + end) / (float)(gold.bytes + 1);
+        const bool correct =
+                scope_grade_response(trajectory->gold, trajectory->text, options, NULL).equal;
+        trajectory->graded = true;
+        trajectory->verdict = correct ? SCOPE_VERDICT_CORRECT : SCOPE_VERDICT_WRONG;
+        trajectory->reward = correct ? 1.0f : 0.0f;
+        if (options->reward == SCOPE_GRADE_REWARD_PREFIX)
+                trajectory->reward = prefix_share(trajectory);
+}
+
+bool scope_grade_correct(const struct scope_trajectory *trajectory)
+{
+        if (trajectory->verdict == SCOPE_VERDICT_NONE)
+                return trajectory->reward >= 0.5f;
+        return trajectory->verdict == SCOPE_VERDICT_CORRECT;
 }

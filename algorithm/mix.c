@@ -215,6 +215,7 @@ enum scope_err scope_mix_build(const struct scope_mix *mix, struct scope_arena *
         mixed.finish = SCOPE_FINISH_STOP;
         mixed.graded = true;
         mixed.reward = 1;
+        mixed.verdict = SCOPE_VERDICT_CORRECT;
         mixed.tokens = tokens;
         mixed.logp = logp;
         mixed.token_count = token_count;

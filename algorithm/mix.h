@@ -40,7 +40,7 @@ struct scope_mix {
         uint32_t response_max;            /* tokens, EOS included */
 };
 
-/* Builds the mixed trajectory: graded, reward 1, parent = the failed sample, branch = kept_tokens.
+/* Builds the mixed trajectory: correct, reward 1, parent = the failed sample, branch = kept_tokens.
  * out     ret_mixed; `prompt` is borrowed from mix->failed, all else lies in `arena`; segments are
  *         those of the kept tokens (one, of the policy; none when nothing is kept) and then the
  *         teacher's

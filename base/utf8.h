@@ -27,7 +27,7 @@ size_t scope_utf8_mistake(const uint8_t *at, size_t left, bool *ret_open);
 
 bool scope_utf8_valid(const uint8_t *bytes, size_t count); /* thread  any */
 
-/* Appends the text with U+FFFD for each mistake; bytes may be NULL where count is 0.  thread  any */
+/* Appends the text with U+FFFD for each mistake; bytes may be NULL where count is 0. thread  any */
 void scope_utf8_repair(const uint8_t *bytes, size_t count, struct scope_text *text);
 
 /* The character at `at`, which must be one; ret_bytes: how long.   thread  any */

@@ -265,7 +265,7 @@ void scope_show_rollout(
                 .kept_steps = view->kept_steps,
                 .tau = show->options->prm.tau,
                 .repaired = view->suffix.bytes > 0,
-                .right = view->suffix.bytes == 0 && view->reward >= 0.5f };
+                .right = view->suffix.bytes == 0 && view->correct };
         scope_terminal_print_sample(&show->text, &show->terminal.style, &sample);
         flush(show);
 }

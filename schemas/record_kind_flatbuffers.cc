@@ -229,6 +229,7 @@ static const scope_record_field trajectory_fields[] = {
         PARTS(trajectory, spans, SPANS, span_count, SCOPE_SPANS_MAX, version_span),
         TEXT(trajectory, text, TEXT),
         TEXT(trajectory, gold, GOLD),
+        ENUM(trajectory, verdict, VERDICT, SCOPE_VERDICT_COUNT),
 };
 RECORD(trajectory, "TRJ1", (means<scope_trajectory, trajectory_means>))
 

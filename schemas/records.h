@@ -61,6 +61,14 @@ enum scope_finish {
         SCOPE_FINISH_CANCELLED,
         SCOPE_FINISH_COUNT
 };
+/* Whether the answer is the gold one. Beside the reward, which may be a share (grade.reward): what
+ * failed, and may be repaired, is what is not correct. algorithm/grade.h has the question. */
+enum scope_verdict {
+        SCOPE_VERDICT_NONE, /* a writer that knew no verdicts: its rewards are 0 or 1 */
+        SCOPE_VERDICT_WRONG,
+        SCOPE_VERDICT_CORRECT,
+        SCOPE_VERDICT_COUNT
+};
 
 /* A run of response tokens with one origin. Segments cover [0, token_count) in order without
  * gaps. */
@@ -101,6 +109,7 @@ struct scope_trajectory {
         uint32_t span_count;
         struct scope_string text; /* the response decoded, without EOS */
         struct scope_string gold; /* of the problem */
+        uint8_t verdict;          /* enum scope_verdict */
 };
 
 /* PRM: question and answer. Steps are byte ranges of the response text (algorithm/steps.h). */

@@ -17,6 +17,7 @@ enum { BATCH = 2, SAMPLES = 4, STEPS = 3, FORGED = 9, PENDING_MAX = 256, LEASE_T
 struct plan {
         const char *name, *toml;
         uint32_t wrong;          /* samples of each group that are */
+        float share;             /* their reward; then they have a verdict too */
         uint32_t equal_below;    /* groups of lower number are all right */
         uint32_t lost, lost_attempts, lost_below; /* samples >= lost of these groups do not come */
         bool forge;              /* stale and second copies of every sample */
@@ -80,7 +81,9 @@ static void deliver(struct scope_actor *peer, struct station *station,
                 right ? "1+6=7\n\n\\boxed{7}" : "1+6=7\n\n7+1=8\n\n\\boxed{8}",
                 seen_of(station)->version, &record);
         record.trajectory.graded = true;
-        record.trajectory.reward = right ? 1 : 0;
+        record.trajectory.reward = right ? 1 : plan->share;
+        if (plan->share > 0)
+                record.trajectory.verdict = right ? SCOPE_VERDICT_CORRECT : SCOPE_VERDICT_WRONG;
         record.trajectory.lease = token;
         record.trajectory.worker = worker;
         assert_ok(scope_message_of_trajectory(
@@ -347,6 +350,10 @@ static const struct plan plans[] = {
         { .name = "two failures are repaired", .toml = ASYNC, .wrong = 2, .verdicts = ACCEPT,
                 .ended = { 6 }, .paths = { 0, 6 }, .leases = 6, .scores = 6, .selects = 6,
                 .refines = 6, .smallest = 4 },
+        { .name = "failures with three quarters of a reward are repaired too", .toml = ASYNC,
+                .wrong = 2, .share = 0.75f, .verdicts = ACCEPT, .ended = { 6 },
+                .paths = { 0, 6 }, .leases = 6, .scores = 6, .selects = 6, .refines = 6,
+                .smallest = 4 },
         { .name = "a barrier between scores and selections", .toml = SERIAL, .wrong = 2,
                 .slow_prm = true, .verdicts = ACCEPT, .ended = { 6 }, .paths = { 0, 6 },
                 .leases = 6, .scores = 6, .selects = 6, .refines = 6, .smallest = 4 },

@@ -11,7 +11,7 @@ static const struct script {
         enum groups_do groups;
         float reward;
         enum scope_err err; /* what the rollout hears */
-} scripts[] = {
+} by_answer[] = {
         { "1+6=7\n\n\\boxed{7}", TAKE, 1, SCOPE_OK },
         { "1+6=8\n\n\\boxed{8}", TAKE, 0, SCOPE_OK },
         { "1+6=7", TAKE, 0, SCOPE_OK }, /* no box */
@@ -21,16 +21,27 @@ static const struct script {
         { "\\boxed{7}", KEEP_SILENT, 1, SCOPE_ERR_DEADLINE },
         { NULL, TAKE, 0, SCOPE_ERR_VERIFY },
 };
-enum { SCRIPTS = sizeof scripts / sizeof scripts[0] };
+enum { SCRIPTS = sizeof by_answer / sizeof by_answer[0] };
+
+/* grade.reward = "prefix": half of "7" and its end is no success. */
+static const struct script by_prefix[] = {
+        { "7", TAKE, 1, SCOPE_OK },
+        { "71", TAKE, 0.5f, SCOPE_OK },
+        { "\\boxed{7}", TAKE, 0, SCOPE_OK },
+};
 
 struct seen {
+        const struct script *scripts;
+        uint32_t script_count;
         bool graded[SCRIPTS], answered[SCRIPTS];
         struct scope_message *kept;
 };
 
 static void begin(struct scope_actor *peer, struct station *station)
 {
-        for (uint32_t i = 0; i < SCRIPTS; i++) {
+        const struct seen *seen = station->test;
+        const struct script *scripts = seen->scripts;
+        for (uint32_t i = 0; i < seen->script_count; i++) {
                 struct station_sample sample;
                 struct scope_message *message = NULL;
                 if (scripts[i].text == NULL) {
@@ -51,7 +62,7 @@ static void hear(struct scope_actor *peer, struct station *station, struct scope
         struct seen *seen = station->test;
         struct scope_trajectory trajectory;
         if ((*message)->kind != SCOPE_KIND_GRADED) { /* what the rollout hears */
-                const struct script *script = &scripts[(*message)->tag];
+                const struct script *script = &seen->scripts[(*message)->tag];
                 bool error = (*message)->kind == SCOPE_KIND_ERROR;
                 assert_false(seen->answered[(*message)->tag]);
                 seen->answered[(*message)->tag] = true;
@@ -63,11 +74,13 @@ static void hear(struct scope_actor *peer, struct station *station, struct scope
         }
         assert_ok(scope_message_read_trajectory(
                 peer, *message, &station->stages.limits, &trajectory));
-        const struct script *script = &scripts[trajectory.group];
+        const struct script *script = &seen->scripts[trajectory.group];
         assert_false(seen->answered[trajectory.group]); /* not before groups took it */
         seen->graded[trajectory.group] = true;
         assert_true(trajectory.graded);
         assert_close(trajectory.reward, script->reward, 0);
+        assert_int_equal(trajectory.verdict,
+                script->reward < 1 ? SCOPE_VERDICT_WRONG : SCOPE_VERDICT_CORRECT);
         if (script->groups == TAKE)
                 scope_reply_taken(peer, *message);
         else if (script->groups == REFUSE)
@@ -78,27 +91,39 @@ static void hear(struct scope_actor *peer, struct station *station, struct scope
         }
 }
 
-static void test_rollouts_hear_what_groups_said(void **state)
+static void run(const char *toml, const struct script *scripts, uint32_t script_count)
 {
-        (void)state;
-        struct seen seen = { 0 };
+        struct seen seen = { .scripts = scripts, .script_count = script_count };
         struct station station = { .class_ = &scope_reward_class,
                 .begin = begin,
                 .hear = hear,
                 .test = &seen,
                 .stay_ns = REFINER_MS(100000) };
-        station_init(&station, "");
+        station_init(&station, toml);
         station_run(&station, "reward");
-        for (uint32_t i = 0; i < SCRIPTS; i++)
+        for (uint32_t i = 0; i < script_count; i++)
                 assert_true(seen.answered[i]);
         scope_message_free(seen.kept);
         station_fini(&station);
+}
+
+static void test_rollouts_hear_what_groups_said(void **state)
+{
+        (void)state;
+        run("", by_answer, SCRIPTS);
+}
+
+static void test_a_share_of_the_reward_is_no_success(void **state)
+{
+        (void)state;
+        run("[grade]\nreward = \"prefix\"\n", by_prefix, sizeof by_prefix / sizeof by_prefix[0]);
 }
 
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_rollouts_hear_what_groups_said),
+                cmocka_unit_test(test_a_share_of_the_reward_is_no_success),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -631,7 +631,28 @@ static float prefix_reward(const char *gold, const char *response, bool ended)
 {
         SCOPE_DEFAULTS(grade, options);
         options.reward = SCOPE_GRADE_REWARD_PREFIX;
-        return scope_grade_reward(string_from(gold), string_from(response), ended, &options);
+        struct scope_trajectory trajectory = { .gold = string_from(gold),
+                .text = string_from(response),
+                .finish = ended ? SCOPE_FINISH_STOP : SCOPE_FINISH_LENGTH };
+        scope_grade_trajectory(&trajectory, &options);
+        assert_true(trajectory.graded);
+        assert_int_equal(scope_grade_correct(&trajectory), strcmp(gold, response) == 0);
+        return trajectory.reward;
+}
+
+/* Only a writer without verdicts is read by its reward. */
+static void test_a_verdict_stands_whatever_the_reward(void **state)
+{
+        (void)state;
+        struct scope_trajectory trajectory = { .reward = 0.5f };
+        assert_true(scope_grade_correct(&trajectory));
+        trajectory.reward = 0.49f;
+        assert_false(scope_grade_correct(&trajectory));
+        trajectory.verdict = SCOPE_VERDICT_CORRECT;
+        assert_true(scope_grade_correct(&trajectory));
+        trajectory.verdict = SCOPE_VERDICT_WRONG;
+        trajectory.reward = 0.9f;
+        assert_false(scope_grade_correct(&trajectory));
 }
 
 /* grade.reward = "prefix": gold has n characters and its end, each worth 1/(n + 1). */
@@ -669,6 +690,7 @@ int main(void)
                 cmocka_unit_test(test_pairs_beside_math_verify),
                 cmocka_unit_test(test_real_gold_answers),
                 cmocka_unit_test(test_prefix_reward_is_the_share_of_leading_characters),
+                cmocka_unit_test(test_a_verdict_stands_whatever_the_reward),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,6 +52,7 @@ static const struct scope_version_span example_spans[] = {
         {                                                                                          \
                 .group = 11, .lease = 3, .sample = number, .attempt = 1, .worker = 9, .parent = 1, \
                 .branch = 3, .finish = SCOPE_FINISH_LENGTH, .graded = true, .reward = 1,           \
+                .verdict = SCOPE_VERDICT_CORRECT,                                                  \
                 .prompt = example_prompt_tokens, .prompt_count = 3, .tokens = example_tokens,      \
                 .logp = example_logp, .token_count = 5, .segments = example_segments,              \
                 .segment_count = 2, .spans = example_spans, .span_count = 2,                       \

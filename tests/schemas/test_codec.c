@@ -84,7 +84,7 @@ static enum scope_err recode(const struct codec *codec, const void *record,
 static void same_trajectory(const struct scope_trajectory *a, const struct scope_trajectory *b)
 {
         SAME(group), SAME(lease), SAME(sample), SAME(attempt), SAME(worker), SAME(parent);
-        SAME(branch), SAME(finish), SAME(graded), SAME(reward), SAME(segment_count),
+        SAME(branch), SAME(finish), SAME(graded), SAME(reward), SAME(verdict), SAME(segment_count),
                 SAME(span_count);
         SAME_ARRAY(prompt, prompt_count);
         SAME_ARRAY(tokens, token_count);
@@ -311,6 +311,7 @@ static void test_tokens_and_numbers_out_of_range_are_refused(void **state)
         REFUSED(trajectory, r.finish = SCOPE_FINISH_COUNT);
         REFUSED(trajectory, r.reward = 1.5f);
         REFUSED(trajectory, r.reward = NAN);
+        REFUSED(trajectory, r.verdict = SCOPE_VERDICT_COUNT);
 }
 
 /* Segments and spans of the example, with one member changed. */
