@@ -38,10 +38,24 @@ static uint64_t oldest_version(const struct scope_trajectory *trajectory, uint64
         return oldest;
 }
 
+/* Tokens at the end that carry no loss are not even looked at: nothing depends on them. */
+static uint32_t trained_segments(const struct scope_trajectory *trajectory, uint32_t *ret_end)
+{
+        uint32_t count = trajectory->segment_count;
+        while (count > 0 && trajectory->segments[count - 1].loss == SCOPE_LOSS_NONE)
+                count--;
+        *ret_end = 0;
+        if (count > 0)
+                *ret_end = trajectory->segments[count - 1].begin +
+                        trajectory->segments[count - 1].count;
+        return count;
+}
+
 static enum scope_err build_row(struct scope_batch *batch, const struct scope_stages *stages,
         const struct scope_trajectory *trajectory, float advantage)
 {
-        uint32_t prompt = trajectory->prompt_count, response = trajectory->token_count;
+        uint32_t prompt = trajectory->prompt_count, response;
+        uint32_t segment_count = trained_segments(trajectory, &response);
         uint32_t count = prompt + response;
         struct scope_row *row = &batch->rows[batch->row_count];
         struct scope_batch_row *detail = &batch->details[batch->row_count];
@@ -63,6 +77,7 @@ static enum scope_err build_row(struct scope_batch *batch, const struct scope_st
                                        ? trajectory->spans[0].temperature
                                        : (float)stages->options->rollout.temperature };
         *detail = (struct scope_batch_row){ .trajectory = trajectory,
+                .segment_count = segment_count,
                 .advantage = advantage,
                 .version_oldest = oldest_version(trajectory, batch->version),
                 .anchor = floats + 3 * (size_t)count,
@@ -204,7 +219,7 @@ void scope_batch_coefficients(struct scope_batch *batch, const struct scope_stag
                 struct scope_correction_row correction = { .logp_behaviour = trajectory->logp,
                         .logp_train = bypass ? logp : detail->anchor,
                         .segments = trajectory->segments,
-                        .segment_count = trajectory->segment_count,
+                        .segment_count = detail->segment_count,
                         .count = count };
                 scope_correction_weights(&options->correction, &correction, detail->weight,
                         &batch->correction[rank]);
@@ -217,7 +232,7 @@ void scope_batch_coefficients(struct scope_batch *batch, const struct scope_stag
                                 detail->reference != NULL ? detail->reference + row->first : NULL,
                         .weight = detail->weight,
                         .segments = trajectory->segments,
-                        .segment_count = trajectory->segment_count,
+                        .segment_count = detail->segment_count,
                         .count = count,
                         .advantage = detail->advantage,
                         .scale = detail->scale };

@@ -15,9 +15,11 @@
 
 enum { SCOPE_RANKS_MAX = 64 };
 
-/* One trajectory with its numbers; arrays over response tokens unless said otherwise. */
+/* One trajectory with its numbers; arrays over response tokens, up to the last that carries loss,
+ * unless said otherwise. */
 struct scope_batch_row {
         const struct scope_trajectory *trajectory;
+        uint32_t segment_count;      /* without those at the end that carry no loss */
         float advantage;
         double scale;
         uint64_t version_oldest;

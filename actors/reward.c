@@ -6,7 +6,9 @@
 #include "actors/messages.h"
 #include "actors/stages.h"
 #include "algorithm/grade.h"
+#include "base/arena.h"
 #include "base/check.h"
+#include "models/tokenizer.h"
 
 enum { WAITING_MAX = 4096 };
 static const uint64_t GROUPS_TIMEOUT_NS = (uint64_t)60 * 1000000000u;
@@ -44,6 +46,32 @@ static struct waiting *free_slot(struct reward *reward)
         return NULL;
 }
 
+/* Reward and verdict. Tokens after those that decided the reward stay, without loss. */
+static enum scope_err judge(struct scope_actor *self, const struct scope_stages *stages,
+        struct scope_trajectory *trajectory)
+{
+        const uint32_t count = trajectory->token_count;
+        uint32_t decided;
+        uint32_t *bytes = scope_arena_take(scope_scratch(self), (count + 1) * sizeof *bytes);
+        struct scope_segment *segments =
+                scope_arena_take(scope_scratch(self), 2 * sizeof *segments);
+        if (bytes == NULL || segments == NULL)
+                return SCOPE_ERR_MEMORY;
+        for (uint32_t i = 0; i < count; i++)
+                bytes[i] = scope_tokenizer_token_bytes(
+                        stages->resources.tokenizer, trajectory->tokens[i]);
+        scope_grade_trajectory(trajectory, bytes, &stages->options->grade, &decided);
+        if (decided == count || trajectory->segment_count != 1)
+                return SCOPE_OK;
+        segments[0] = segments[1] = trajectory->segments[0];
+        segments[0].count = segments[1].begin = decided;
+        segments[1].count = count - decided;
+        segments[1].loss = SCOPE_LOSS_NONE;
+        trajectory->segments = segments;
+        trajectory->segment_count = 2;
+        return SCOPE_OK;
+}
+
 static void grade(struct scope_actor *self, struct reward *reward, struct scope_message *message)
 {
         const struct scope_stages *stages = reward->stages;
@@ -53,11 +81,11 @@ static void grade(struct scope_actor *self, struct reward *reward, struct scope_
         enum scope_err err = slot == NULL ? SCOPE_ERR_LIMIT
                                           : scope_message_read_trajectory(
                                                     self, message, &stages->limits, &trajectory);
-        if (err == SCOPE_OK) {
-                scope_grade_trajectory(&trajectory, &stages->options->grade);
+        if (err == SCOPE_OK)
+                err = judge(self, stages, &trajectory);
+        if (err == SCOPE_OK)
                 err = scope_message_of_trajectory(
                         self, SCOPE_KIND_GRADED, SCOPE_LANE_DATA, &trajectory, &graded);
-        }
         if (err != SCOPE_OK) {
                 scope_reply_error(self, message, err);
                 return;

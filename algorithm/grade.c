@@ -26,7 +26,8 @@ const struct scope_option scope_grade_option_table[] = {
         SCOPE_ENUM_OPTION(scope_grade_options, relation_to_interval, "\"gold\"", interval_names,
                 "(3,\\infty) answers x>3: never, where the gold answer is the relation, or both"),
         SCOPE_ENUM_OPTION(scope_grade_options, reward, "\"equal\"", reward_names,
-                "equal = 1 or 0; prefix = share of leading characters right, EOS included"),
+                "equal = 1 or 0; prefix = share of leading characters right, EOS included; what "
+                "follows the first wrong one carries no loss"),
         SCOPE_OPTION_END,
 };
 

@@ -66,10 +66,13 @@ struct scope_grade_result scope_grade_literal(struct scope_string gold, struct s
 
 /* Fills reward and verdict of a sampled response, by its own text and gold answer. The reward is by
  * options->reward: 1 or 0 as the verdict (eq. 7), or the share of gold's characters and EOS, in
- * order, that the response begins with.
+ * order, that the response begins with (a special token but the last EOS is a wrong character).
+ * in      token_bytes [token_count]: decoded length of each response token, special ones 0
+ * out     *ret_decided: leading tokens that the reward depends on. With "prefix" those up to the
+ *         first wrong one, else all: what follows is noise to a policy gradient
  * thread  any; pure */
-void scope_grade_trajectory(struct scope_trajectory *trajectory,
-        const struct scope_grade_options *options);
+void scope_grade_trajectory(struct scope_trajectory *trajectory, const uint32_t *token_bytes,
+        const struct scope_grade_options *options, uint32_t *ret_decided);
 
 /* Not a failure (step 3 of algorithm.md 1.2): its answer is the gold one, whatever share of a
  * reward a wrong one may earn.                                            thread  any; pure */

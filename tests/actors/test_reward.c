@@ -11,23 +11,26 @@ static const struct script {
         enum groups_do groups;
         float reward;
         enum scope_err err; /* what the rollout hears */
+        uint32_t lossless;  /* tokens at the end, behind what decided the reward */
 } by_answer[] = {
-        { "1+6=7\n\n\\boxed{7}", TAKE, 1, SCOPE_OK },
-        { "1+6=8\n\n\\boxed{8}", TAKE, 0, SCOPE_OK },
-        { "1+6=7", TAKE, 0, SCOPE_OK }, /* no box */
-        { "\\boxed{2+5}", TAKE, 1, SCOPE_OK }, /* by its value: the whole grader */
-        { "\\boxed{2+6}", TAKE, 0, SCOPE_OK },
-        { "\\boxed{7}", REFUSE, 1, SCOPE_ERR_STALE },
-        { "\\boxed{7}", KEEP_SILENT, 1, SCOPE_ERR_DEADLINE },
-        { NULL, TAKE, 0, SCOPE_ERR_VERIFY },
+        { "1+6=7\n\n\\boxed{7}", TAKE, 1, SCOPE_OK, 0 },
+        { "1+6=8\n\n\\boxed{8}", TAKE, 0, SCOPE_OK, 0 },
+        { "1+6=7", TAKE, 0, SCOPE_OK, 0 }, /* no box */
+        { "\\boxed{2+5}", TAKE, 1, SCOPE_OK, 0 }, /* by its value: the whole grader */
+        { "\\boxed{2+6}", TAKE, 0, SCOPE_OK, 0 },
+        { "\\boxed{7}", REFUSE, 1, SCOPE_ERR_STALE, 0 },
+        { "\\boxed{7}", KEEP_SILENT, 1, SCOPE_ERR_DEADLINE, 0 },
+        { NULL, TAKE, 0, SCOPE_ERR_VERIFY, 0 },
 };
 enum { SCRIPTS = sizeof by_answer / sizeof by_answer[0] };
 
 /* grade.reward = "prefix": half of "7" and its end is no success. */
 static const struct script by_prefix[] = {
-        { "7", TAKE, 1, SCOPE_OK },
-        { "71", TAKE, 0.5f, SCOPE_OK },
-        { "\\boxed{7}", TAKE, 0, SCOPE_OK },
+        { "7", TAKE, 1, SCOPE_OK, 0 },
+        { "71", TAKE, 0.5f, SCOPE_OK, 1 }, /* EOS */
+        { "7+6=", TAKE, 0.5f, SCOPE_OK, 3 },
+        { "861", TAKE, 0, SCOPE_OK, 3 },
+        { "", TAKE, 0, SCOPE_OK, 0 }, /* the early end is what was wrong */
 };
 
 struct seen {
@@ -36,6 +39,19 @@ struct seen {
         bool graded[SCRIPTS], answered[SCRIPTS];
         struct scope_message *kept;
 };
+
+/* The segments cover the response; those behind what decided the reward carry no loss. */
+static void expect_loss(const struct scope_trajectory *trajectory, uint32_t lossless)
+{
+        const struct scope_segment *first = trajectory->segments;
+        const struct scope_segment *last = first + trajectory->segment_count - 1;
+        assert_int_equal(trajectory->segment_count, lossless > 0 ? 2 : 1);
+        assert_int_equal(first->loss, SCOPE_LOSS_POLICY);
+        assert_int_equal(first->begin, 0);
+        assert_int_equal(first->count, trajectory->token_count - lossless);
+        assert_int_equal(last->begin + last->count, trajectory->token_count);
+        assert_int_equal(last->loss, lossless > 0 ? SCOPE_LOSS_NONE : SCOPE_LOSS_POLICY);
+}
 
 static void begin(struct scope_actor *peer, struct station *station)
 {
@@ -81,6 +97,7 @@ static void hear(struct scope_actor *peer, struct station *station, struct scope
         assert_close(trajectory.reward, script->reward, 0);
         assert_int_equal(trajectory.verdict,
                 script->reward < 1 ? SCOPE_VERDICT_WRONG : SCOPE_VERDICT_CORRECT);
+        expect_loss(&trajectory, script->lossless);
         if (script->groups == TAKE)
                 scope_reply_taken(peer, *message);
         else if (script->groups == REFUSE)

@@ -634,8 +634,14 @@ static float prefix_reward(const char *gold, const char *response, bool ended)
         struct scope_trajectory trajectory = { .gold = string_from(gold),
                 .text = string_from(response),
                 .finish = ended ? SCOPE_FINISH_STOP : SCOPE_FINISH_LENGTH };
-        scope_grade_trajectory(&trajectory, &options);
+        uint32_t bytes[8], decided;
+        while (trajectory.token_count < trajectory.text.bytes)
+                bytes[trajectory.token_count++] = 1;
+        if (ended)
+                bytes[trajectory.token_count++] = 0;
+        scope_grade_trajectory(&trajectory, bytes, &options, &decided);
         assert_true(trajectory.graded);
+        assert_in_range(decided, trajectory.token_count > 0, trajectory.token_count);
         assert_int_equal(scope_grade_correct(&trajectory), strcmp(gold, response) == 0);
         return trajectory.reward;
 }
@@ -669,6 +675,40 @@ static void test_prefix_reward_is_the_share_of_leading_characters(void **state)
         assert_close(prefix_reward("", "1", true), 0, 1e-7);
 }
 
+/* Up to the first wrong character; a special token is one, wherever it hides. */
+static void test_tokens_that_decide_a_reward(void **state)
+{
+        enum { TOKENS = 5 };
+        static const uint32_t plain[TOKENS] = { 1, 2, 1, 1, 0 }; /* "7" ",2" "," "6" EOS */
+        static const uint32_t middle[TOKENS] = { 1, 2, 0, 2, 0 }, first[TOKENS] = { 0, 3, 1, 1, 0 };
+        static const uint32_t twice[TOKENS] = { 3, 1, 1, 0, 0 };
+        static const struct {
+                const char *gold;
+                const uint32_t *bytes;
+                uint32_t right, decided; /* of gold's characters and end; of the tokens */
+        } rows[] = { { "7,2,6", plain, 6, 5 }, { "7,2,61", plain, 5, 5 }, { "7,2,5", plain, 4, 4 },
+                { "7,2", plain, 3, 3 }, { "7,3", plain, 2, 2 }, { "7", plain, 1, 2 },
+                { "8", plain, 0, 1 }, { "", plain, 0, 1 }, { "7,2,6", middle, 3, 3 },
+                { "7,2,6", first, 0, 1 }, { "7,2,6", twice, 5, 4 }, { "7,3", twice, 2, 1 } };
+        (void)state;
+        SCOPE_DEFAULTS(grade, options);
+        for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+                uint32_t decided;
+                struct scope_trajectory trajectory = { .gold = string_from(rows[i].gold),
+                        .text = string_from("7,2,6"),
+                        .token_count = TOKENS,
+                        .finish = SCOPE_FINISH_STOP };
+                options.reward = SCOPE_GRADE_REWARD_EQUAL;
+                scope_grade_trajectory(&trajectory, rows[i].bytes, &options, &decided);
+                assert_int_equal(decided, TOKENS);
+                options.reward = SCOPE_GRADE_REWARD_PREFIX;
+                scope_grade_trajectory(&trajectory, rows[i].bytes, &options, &decided);
+                assert_int_equal(decided, rows[i].decided);
+                assert_close(trajectory.reward,
+                        (double)rows[i].right / (double)(trajectory.gold.bytes + 1), 1e-6);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -691,6 +731,7 @@ int main(void)
                 cmocka_unit_test(test_real_gold_answers),
                 cmocka_unit_test(test_prefix_reward_is_the_share_of_leading_characters),
                 cmocka_unit_test(test_a_verdict_stands_whatever_the_reward),
+                cmocka_unit_test(test_tokens_that_decide_a_reward),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
