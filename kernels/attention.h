@@ -24,15 +24,14 @@ struct scope_attention_backward_args {
         uint32_t sequences, heads, kv_heads, head_dim;
 };
 
-/* Query rows handled together; lengths and head sizes are padded to the widest vector. */
-enum { SCOPE_ATTENTION_ROWS = 8, SCOPE_ATTENTION_PAD = 16 };
+/* Query rows handled together, keys in a block; head sizes are padded to the widest vector. */
+enum { SCOPE_ATTENTION_ROWS = 8, SCOPE_ATTENTION_KEYS = 128, SCOPE_ATTENTION_PAD = 16 };
 
-/* Floats of scratch for either direction when no sequence is longer than `length_max`: two
- * transposed and three straight copies of a head's keys or values, two blocks of scores, four
- * blocks of rows. */
-static inline size_t scope_attention_scratch(size_t length_max, size_t head_dim)
+/* Floats of scratch for either direction, whatever the lengths: two transposed and three straight
+ * copies of a block's keys or values, two blocks of scores, four of rows. */
+static inline size_t scope_attention_scratch(size_t head_dim)
 {
         size_t pad = SCOPE_ATTENTION_PAD, rows = SCOPE_ATTENTION_ROWS;
-        size_t length = (length_max + pad - 1) / pad * pad, dim = (head_dim + pad - 1) / pad * pad;
-        return length * (2 * head_dim + 3 * dim + 2 * rows) + 4 * rows * dim;
+        size_t keys = SCOPE_ATTENTION_KEYS, dim = (head_dim + pad - 1) / pad * pad;
+        return keys * (2 * head_dim + 3 * dim + 2 * rows) + 4 * rows * dim;
 }

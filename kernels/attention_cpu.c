@@ -1,7 +1,8 @@
-/* attention_cpu.c - attention as three small products on blocks of query rows.
- * Why: rows are short (T about 100), so everything of one head fits the L1 or L2 cache; scores are
- * vectors over keys (keys transposed), outputs vectors over the head. Missing rows of the last
- * block are zeros. */
+/* attention_cpu.c - attention as three small products on a few query rows and a block of keys.
+ * Why: the copies of one block stay in the L1 or L2 cache however long a sequence is; scores are
+ * vectors over keys (keys transposed), outputs vectors over the head. Rows that a later block meets
+ * again are merged by their log-sum-exp (FlashAttention, arXiv 2205.14135). Missing rows of the
+ * last few are zeros. */
 #include "kernels/attention.h"
 
 #include <math.h>
@@ -13,14 +14,16 @@
 enum { ROWS = SIMD_WIDTH == 16 ? 8 : 4 };
 _Static_assert((int)ROWS <= (int)SCOPE_ATTENTION_ROWS, "scratch is sized for this many rows");
 _Static_assert((int)SCOPE_ATTENTION_PAD % (int)SIMD_WIDTH == 0, "and padded to this vector");
+enum { KEYS = SCOPE_ATTENTION_KEYS };
 
-/* The scratch of one (sequence, key-value head), cut from args->scratch. */
+/* The scratch of one block of keys of one (sequence, key-value head), cut from args->scratch. */
 struct workspace {
-        size_t length, padded, dim, padded_dim;
-        float *keys_across, *values_across; /* [dim, padded] */
-        float *straight;          /* [length, padded_dim]: values forward, keys backward */
-        float *dk, *dv;           /* [length, padded_dim] */
-        float *scores, *dscores;  /* [ROWS, padded] */
+        size_t length, dim, padded_dim;     /* length: rows of the sequence */
+        size_t key, keys;                   /* the block: rows [key, key + keys) of the sequence */
+        float *keys_across, *values_across; /* [dim, KEYS] */
+        float *straight;          /* [KEYS, padded_dim]: values forward, keys backward */
+        float *dk, *dv;           /* [KEYS, padded_dim] */
+        float *scores, *dscores;  /* [ROWS, KEYS] */
         float *q, *dout, *result; /* [ROWS, padded_dim] */
 };
 
@@ -31,19 +34,17 @@ static size_t round_up(size_t value)
 
 static struct workspace workspace_cut(float *scratch, size_t length, size_t dim)
 {
-        struct workspace w = { .length = length, .dim = dim };
-        w.padded = round_up(length);
-        w.padded_dim = round_up(dim);
+        struct workspace w = { .length = length, .dim = dim, .padded_dim = round_up(dim) };
         w.q = scratch;
         w.dout = w.q + ROWS * w.padded_dim;
         w.result = w.dout + ROWS * w.padded_dim;
         w.scores = w.result + ROWS * w.padded_dim;
-        w.dscores = w.scores + ROWS * w.padded;
-        w.straight = w.dscores + ROWS * w.padded;
-        w.dk = w.straight + w.padded * w.padded_dim;
-        w.dv = w.dk + w.padded * w.padded_dim;
-        w.keys_across = w.dv + w.padded * w.padded_dim;
-        w.values_across = w.keys_across + dim * w.padded;
+        w.dscores = w.scores + ROWS * KEYS;
+        w.straight = w.dscores + ROWS * KEYS;
+        w.dk = w.straight + KEYS * w.padded_dim;
+        w.dv = w.dk + KEYS * w.padded_dim;
+        w.keys_across = w.dv + KEYS * w.padded_dim;
+        w.values_across = w.keys_across + dim * KEYS;
         return w;
 }
 
@@ -58,15 +59,15 @@ static void copy_rows(float *to, const float *from, size_t stride, size_t count,
                         to[i * w->padded_dim + d] = scale * from[i * stride + d];
 }
 
-/* to[dim, padded] = from[length, dim]^T; columns past length are 0. */
+/* to[dim, KEYS] = from[keys, dim]^T; columns past keys, up to a whole vector, are 0. */
 static void transpose(
         float *restrict to, const float *restrict from, size_t stride, const struct workspace *w)
 {
         enum { TILE = 16 };
-        for (size_t i = 0; i < w->length; i += TILE) {
-                size_t count = w->length - i < TILE ? w->length - i : TILE;
+        for (size_t i = 0; i < w->keys; i += TILE) {
+                size_t count = w->keys - i < TILE ? w->keys - i : TILE;
                 for (size_t d = 0; d < w->dim; d++) {
-                        float *row = to + d * w->padded + i;
+                        float *row = to + d * KEYS + i;
                         for (size_t j = 0; j < count; j++)
                                 row[j] = from[(i + j) * stride + d];
                         for (size_t j = count; j < TILE; j++)
@@ -82,12 +83,12 @@ static void dots(
         for (size_t j = 0; j < limit; j += SIMD_WIDTH) {
                 simd_vec sum[ROWS] = { 0 };
                 for (size_t d = 0; d < w->dim; d++) {
-                        simd_vec column = simd_load(across + d * w->padded + j);
+                        simd_vec column = simd_load(across + d * KEYS + j);
                         for (size_t r = 0; r < ROWS; r++)
                                 sum[r] += a[r * w->padded_dim + d] * column;
                 }
                 for (size_t r = 0; r < ROWS; r++)
-                        simd_store(out + r * w->padded + j, sum[r]);
+                        simd_store(out + r * KEYS + j, sum[r]);
         }
 }
 
@@ -100,7 +101,7 @@ static void blend(
                 for (size_t j = 0; j < limit; j++) {
                         simd_vec value = simd_load(from + j * w->padded_dim + d);
                         for (size_t r = 0; r < ROWS; r++)
-                                sum[r] += weight[r * w->padded + j] * value;
+                                sum[r] += weight[r * KEYS + j] * value;
                 }
                 for (size_t r = 0; r < ROWS; r++)
                         simd_store(to + r * w->padded_dim + d, sum[r]);
@@ -118,7 +119,7 @@ static void spread(
                 for (size_t j = 0; j < limit; j++) {
                         simd_vec sum = simd_load(to + j * w->padded_dim + d);
                         for (size_t r = 0; r < ROWS; r++)
-                                sum += weight[r * w->padded + j] * row[r];
+                                sum += weight[r * KEYS + j] * row[r];
                         simd_store(to + j * w->padded_dim + d, sum);
                 }
         }
@@ -146,25 +147,66 @@ static float soften(float *scores, size_t count, size_t limit, float *ret_invers
         return largest + logf(total);
 }
 
+/* Blocks of keys of one head; of all heads together, number `block` is taken, its head returned. */
+static size_t blocks(const struct workspace *w)
+{
+        return (w->length + KEYS - 1) / KEYS;
+}
+
+static size_t take_block(struct workspace *w, size_t block)
+{
+        w->key = block % blocks(w) * KEYS;
+        w->keys = w->length - w->key < KEYS ? w->length - w->key : KEYS;
+        return block / blocks(w);
+}
+
+/* How many keys of the block the row i of the sequence sees. */
+static size_t keys_seen(const struct workspace *w, size_t i)
+{
+        return i < w->key ? 0 : i + 1 - w->key < w->keys ? i + 1 - w->key : w->keys;
+}
+
+/* out and lse hold the softmax over earlier keys; adds those of `result`, of which lse_new is the
+ * log-sum-exp and `inverse` the scale. */
+static void merge(
+        float *out, float *lse, const float *result, float lse_new, float inverse, size_t dim)
+{
+        float larger = fmaxf(*lse, lse_new);
+        float sum = larger + logf(expf(*lse - larger) + expf(lse_new - larger));
+        float keep = expf(*lse - sum), add = expf(lse_new - sum) * inverse;
+        for (size_t d = 0; d < dim; d++)
+                out[d] = keep * out[d] + add * result[d];
+        *lse = sum;
+}
+
 static void head_forward(
         const struct scope_attention_args *args, size_t first, size_t head, struct workspace *w)
 {
         const size_t stride = (size_t)args->heads * w->dim;
         const float scale = 1.0f / sqrtf((float)w->dim);
-        for (size_t i = 0; i < w->length; i += ROWS) {
-                const size_t count = w->length - i < ROWS ? w->length - i : ROWS, limit = i + count;
+        for (size_t i = w->key; i < w->length; i += ROWS) {
+                const size_t count = w->length - i < ROWS ? w->length - i : ROWS;
+                const size_t limit = keys_seen(w, i + count - 1);
                 const size_t at = (first + i) * stride + head * w->dim;
                 copy_rows(w->q, args->q + at, stride, count, ROWS, w, scale);
                 dots(w->scores, w->q, w->keys_across, limit, w);
-                float inverse[ROWS];
+                float lse[ROWS], inverse[ROWS];
                 for (size_t r = 0; r < count; r++)
-                        args->lse[(first + i + r) * args->heads + head] =
-                                soften(w->scores + r * w->padded, i + r + 1, limit, &inverse[r]);
+                        lse[r] = soften(
+                                w->scores + r * KEYS, keys_seen(w, i + r), limit, &inverse[r]);
                 blend(w->result, w->scores, w->straight, limit, w);
-                for (size_t r = 0; r < count; r++)
+                for (size_t r = 0; r < count; r++) {
+                        float *out = args->out + at + r * stride;
+                        float *kept = args->lse + (first + i + r) * args->heads + head;
+                        const float *result = w->result + r * w->padded_dim;
+                        if (w->key != 0) {
+                                merge(out, kept, result, lse[r], inverse[r], w->dim);
+                                continue;
+                        }
                         for (size_t d = 0; d < w->dim; d++)
-                                args->out[at + r * stride + d] =
-                                        w->result[r * w->padded_dim + d] * inverse[r];
+                                out[d] = result[d] * inverse[r];
+                        *kept = lse[r];
+                }
         }
 }
 
@@ -178,10 +220,11 @@ enum scope_err SCOPE_CPU(attention)(
         for (size_t s = 0; s < args->sequences; s++) {
                 const size_t first = args->begin[s];
                 struct workspace w = workspace_cut(args->scratch, args->begin[s + 1] - first, dim);
-                for (size_t kv = 0; kv < args->kv_heads; kv++) {
-                        const size_t at = first * stride + kv * dim;
+                for (size_t block = 0; block < args->kv_heads * blocks(&w); block++) {
+                        const size_t kv = take_block(&w, block);
+                        const size_t at = (first + w.key) * stride + kv * dim;
                         transpose(w.keys_across, args->k + at, stride, &w);
-                        copy_rows(w.straight, args->v + at, stride, w.length, w.length, &w, 1.0f);
+                        copy_rows(w.straight, args->v + at, stride, w.keys, w.keys, &w, 1.0f);
                         for (size_t h = 0; h < group; h++)
                                 head_forward(args, first, kv * group + h, &w);
                 }
@@ -218,8 +261,9 @@ static void head_backward(const struct scope_attention_backward_args *args, size
 {
         const size_t stride = (size_t)args->heads * w->dim;
         const float scale = 1.0f / sqrtf((float)w->dim);
-        for (size_t i = 0; i < w->length; i += ROWS) {
-                const size_t count = w->length - i < ROWS ? w->length - i : ROWS, limit = i + count;
+        for (size_t i = w->key; i < w->length; i += ROWS) {
+                const size_t count = w->length - i < ROWS ? w->length - i : ROWS;
+                const size_t limit = keys_seen(w, i + count - 1);
                 const size_t at = (first + i) * stride + head * w->dim;
                 copy_rows(w->q, args->q + at, stride, count, ROWS, w, scale);
                 copy_rows(w->dout, args->dout + at, stride, count, ROWS, w, 1.0f);
@@ -227,8 +271,8 @@ static void head_backward(const struct scope_attention_backward_args *args, size
                 dots(w->dscores, w->dout, w->values_across, limit, w);
                 for (size_t r = 0; r < ROWS; r++) {
                         const size_t row = r < count ? r : 0; /* missing rows: no key is kept */
-                        soften_backward(w->scores + r * w->padded, w->dscores + r * w->padded,
-                                r < count ? i + r + 1 : 0, limit,
+                        soften_backward(w->scores + r * KEYS, w->dscores + r * KEYS,
+                                r < count ? keys_seen(w, i + r) : 0, limit,
                                 args->lse[(first + i + row) * args->heads + head],
                                 inner_product(args->dout + at + row * stride,
                                         args->out + at + row * stride, w->dim));
@@ -236,10 +280,12 @@ static void head_backward(const struct scope_attention_backward_args *args, size
                 spread(w->dv, w->scores, w->dout, limit, w);
                 spread(w->dk, w->dscores, w->q, limit, w);
                 blend(w->result, w->dscores, w->straight, limit, w);
-                for (size_t r = 0; r < count; r++)
+                for (size_t r = 0; r < count; r++) {
+                        float *dq = args->dq + at + r * stride;
                         for (size_t d = 0; d < w->dim; d++)
-                                args->dq[at + r * stride + d] =
+                                dq[d] = (w->key != 0 ? dq[d] : 0.0f) +
                                         w->result[r * w->padded_dim + d] * scale;
+                }
         }
 }
 
@@ -253,16 +299,17 @@ enum scope_err SCOPE_CPU(attention_backward)(
         for (size_t s = 0; s < args->sequences; s++) {
                 const size_t first = args->begin[s];
                 struct workspace w = workspace_cut(args->scratch, args->begin[s + 1] - first, dim);
-                for (size_t kv = 0; kv < args->kv_heads; kv++) {
-                        const size_t at = first * stride + kv * dim;
+                for (size_t block = 0; block < args->kv_heads * blocks(&w); block++) {
+                        const size_t kv = take_block(&w, block);
+                        const size_t at = (first + w.key) * stride + kv * dim;
                         transpose(w.keys_across, args->k + at, stride, &w);
                         transpose(w.values_across, args->v + at, stride, &w);
-                        copy_rows(w.straight, args->k + at, stride, w.length, w.length, &w, 1.0f);
-                        memset(w.dk, 0, w.length * w.padded_dim * sizeof(float));
-                        memset(w.dv, 0, w.length * w.padded_dim * sizeof(float));
+                        copy_rows(w.straight, args->k + at, stride, w.keys, w.keys, &w, 1.0f);
+                        memset(w.dk, 0, w.keys * w.padded_dim * sizeof(float));
+                        memset(w.dv, 0, w.keys * w.padded_dim * sizeof(float));
                         for (size_t h = 0; h < group; h++)
                                 head_backward(args, first, kv * group + h, &w);
-                        for (size_t i = 0; i < w.length; i++) {
+                        for (size_t i = 0; i < w.keys; i++) {
                                 memcpy(args->dk + at + i * stride, w.dk + i * w.padded_dim, bytes);
                                 memcpy(args->dv + at + i * stride, w.dv + i * w.padded_dim, bytes);
                         }

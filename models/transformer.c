@@ -93,7 +93,7 @@ static size_t place(struct scope_transformer *t, bool training, float *base)
         cut(&cutter, &partial, rows, sizeof(struct scope_token_partial) / sizeof(float));
         t->head.partial = (struct scope_token_partial *)(void *)partial;
         cut(&cutter, &t->rope, t->length_max, config->head_dim);
-        cut(&cutter, &t->attention, scope_attention_scratch(t->length_max, config->head_dim), 1);
+        cut(&cutter, &t->attention, scope_attention_scratch(config->head_dim), 1);
         return cutter.used;
 }
 

@@ -2,31 +2,34 @@
 
 #include "kernels/attention.h"
 
-enum { SEQUENCES = 4, LENGTH_MAX = 37, ROWS = 1 + 37 + 8 + 16 };
-static const uint32_t begin[SEQUENCES + 1] = { 0, 1, 38, 46, 62 };
+/* Lengths around a vector, a few rows and a block of keys (128). */
+static const uint32_t short_ones[] = { 0, 1, 38, 46, 62 }, long_ones[] = { 0, 128, 257, 517 };
 
 struct problem {
         struct scope_attention_args args;
         const float *dout;
+        size_t rows;
 };
 
 static double value(void *context)
 {
         struct problem *p = context;
         assert_ok(scope_kernels_at(0)->attention(&p->args, NULL));
-        return inner(p->args.out, p->dout, (size_t)ROWS * p->args.heads * p->args.head_dim);
+        return inner(p->args.out, p->dout, p->rows * p->args.heads * p->args.head_dim);
 }
 
-static void check_shape(
-        const struct scope_kernels *table, uint32_t heads, uint32_t kv_heads, uint32_t dim)
+static void check_shape(const struct scope_kernels *table, const uint32_t *begin,
+        uint32_t sequences, uint32_t heads, uint32_t kv_heads, uint32_t dim)
 {
-        const size_t count = (size_t)ROWS * heads * dim, kv_count = (size_t)ROWS * kv_heads * dim;
+        const size_t rows = begin[sequences];
+        const size_t count = rows * heads * dim, kv_count = rows * kv_heads * dim;
         struct arrays arrays = { .rng = scope_rng_make(dim) };
         float *q = arrays_random(&arrays, count, 1.0), *k = arrays_random(&arrays, kv_count, 1.0);
         float *v = arrays_random(&arrays, kv_count, 1.0), *out = arrays_zeros(&arrays, count);
-        float *lse = arrays_zeros(&arrays, (size_t)ROWS * heads);
-        float *scratch = arrays_zeros(&arrays, scope_attention_scratch(LENGTH_MAX, dim));
+        float *lse = arrays_zeros(&arrays, rows * heads);
+        float *scratch = arrays_zeros(&arrays, scope_attention_scratch(dim));
         struct problem p = { .dout = arrays_random(&arrays, count, 1.0),
+                .rows = rows,
                 .args = { .q = q,
                         .k = k,
                         .v = v,
@@ -34,17 +37,17 @@ static void check_shape(
                         .lse = lse,
                         .scratch = scratch,
                         .begin = begin,
-                        .sequences = SEQUENCES,
+                        .sequences = sequences,
                         .heads = heads,
                         .kv_heads = kv_heads,
                         .head_dim = dim } };
         (void)value(&p);
         struct scope_attention_args args = p.args;
         args.out = arrays_random(&arrays, count, 1.0);
-        args.lse = arrays_zeros(&arrays, (size_t)ROWS * heads);
+        args.lse = arrays_zeros(&arrays, rows * heads);
         assert_ok(table->attention(&args, NULL));
         assert_near(table, "out", args.out, out, count, 3e-6);
-        assert_near(table, "lse", args.lse, lse, (size_t)ROWS * heads, 3e-6);
+        assert_near(table, "lse", args.lse, lse, rows * heads, 3e-6);
         struct scope_attention_backward_args backward = { .q = q,
                 .k = k,
                 .v = v,
@@ -56,7 +59,7 @@ static void check_shape(
                 .dv = arrays_random(&arrays, kv_count, 1.0),
                 .scratch = scratch,
                 .begin = begin,
-                .sequences = SEQUENCES,
+                .sequences = sequences,
                 .heads = heads,
                 .kv_heads = kv_heads,
                 .head_dim = dim };
@@ -78,9 +81,10 @@ static void check_shape(
 
 static void check(const struct scope_kernels *table)
 {
-        check_shape(table, 3, 3, 32);
-        check_shape(table, 4, 2, 6);
-        check_shape(table, 2, 1, 40);
+        check_shape(table, short_ones, 4, 3, 3, 32);
+        check_shape(table, short_ones, 4, 4, 2, 6);
+        check_shape(table, short_ones, 4, 2, 1, 40);
+        check_shape(table, long_ones, 3, 2, 1, 6);
 }
 
 static void test_attention_equals_the_reference_and_its_slope(void **state)
@@ -105,7 +109,7 @@ static void check_extremes(const struct scope_kernels *table)
                         .v = v,
                         .out = out,
                         .lse = lse,
-                        .scratch = arrays_zeros(&arrays, scope_attention_scratch(3, 4)),
+                        .scratch = arrays_zeros(&arrays, scope_attention_scratch(4)),
                         .begin = two,
                         .sequences = 1,
                         .heads = 1,
