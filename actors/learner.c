@@ -71,14 +71,14 @@ static uint64_t version(const struct learner *learner)
 static uint64_t cost_of(const struct learner *learner, enum phase phase)
 {
         const struct scope_resources *resources = &learner->stages->resources;
-        if (resources->stage_cost == NULL)
+        if (!scope_stage_is_timed(resources, SCOPE_COST_LEARN))
                 return resources->sim_microbatch_ns;
         if (phase == UPDATE && learner->minibatch == 0 && learner->pass == 0)
                 return resources->stage_cost(
-                        resources->stage_cost_context, SCOPE_COST_LEARN, version(learner));
+                        resources->played, SCOPE_COST_LEARN, version(learner));
         if (phase == EXPORT)
                 return resources->stage_cost(
-                        resources->stage_cost_context, SCOPE_COST_EXPORT, version(learner));
+                        resources->played, SCOPE_COST_EXPORT, version(learner));
         return 0;
 }
 
@@ -91,6 +91,8 @@ static void submit(struct scope_actor *self, struct learner *learner, enum phase
                 .priority = 1,
                 .io = phase == SAVING,
                 .cost_only = run == NULL,
+                .timed = scope_stage_is_timed(
+                        &learner->stages->resources, SCOPE_COST_LEARN) && phase != SAVING,
                 .cost_ns = cost_of(learner, phase),
                 .what = what };
         learner->phase = phase;
@@ -254,7 +256,9 @@ static void next_chunk(struct scope_actor *self, struct learner *learner, enum p
                 learner->chunk[rank] = chunk_end(learner, rank);
                 more |= learner->chunk[rank] > learner->next[rank];
         }
-        bool native = learner->stages->resources.trainer != NULL;
+        const struct scope_resources *resources = &learner->stages->resources;
+        bool native = resources->trainer != NULL &&
+                      !scope_stage_is_timed(resources, SCOPE_COST_LEARN);
         if (more && phase == PROXIMAL)
                 submit(self, learner, PROXIMAL, native ? run_proximal : NULL, rank_count(learner),
                         "proximal log-probabilities");

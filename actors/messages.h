@@ -26,6 +26,7 @@
  *   STEP            learner -> recorder   control: step, metrics
  *   NOTE            any -> recorder       control: text = one JSON object for events.jsonl
  *   ROLLOUTS        groups -> recorder    group: the same bytes as GROUP
+ *   REPLIED         prm, refiner -> recorder   control: text = one line of rollouts/replies.jsonl
  *   TEACHER         refiner -> groups     control: value = 1 reachable, 0 circuit open
  *   FINISHED        learner -> groups, recorder   control: step; the last step is done
  *                                                           TAKEN, from the recorder
@@ -68,6 +69,7 @@ enum scope_pipeline_kind {
         SCOPE_KIND_FINISHED,
         SCOPE_KIND_LEASE_CUT,
         SCOPE_KIND_PACE,
+        SCOPE_KIND_REPLIED,
         SCOPE_KIND_PIPELINE_END
 };
 

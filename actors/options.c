@@ -19,6 +19,7 @@ static const char *const styles[] = { "instruct", "prefix", "continue_final_mess
 static const char *const updates[] = { "in_flight", "drain", NULL };
 static const char *const dtypes[] = { "f32", "bf16", "int8", NULL }; /* enum scope_form */
 static const char *const kvs[] = { "keep", "recompute", NULL };
+static const char *const plays[] = { "native", "sim", "replay", NULL }; /* enum scope_play */
 static const char *const recomputes[] = { "none", "layer", NULL };
 
 static const struct scope_option run_rows[] = {
@@ -213,6 +214,21 @@ static const struct scope_option solver_rows[] = {
         SCOPE_OPTION_END,
 };
 
+#define STAGES scope_stages_options
+static const struct scope_option stages_rows[] = {
+        SCOPE_ENUM_OPTION(STAGES, rollout, "native", plays,
+                "native = decodes; sim = solutions in the times of sim.decode; replay = what the "
+                "run of `replay` sampled, in its times"),
+        SCOPE_ENUM_OPTION(STAGES, prm, "native", plays,
+                "native = prm.backend; sim = exact scores in the times of sim.prm; replay"),
+        SCOPE_ENUM_OPTION(STAGES, teacher, "native", plays,
+                "native = teacher.url; sim = our own, in the times of solver.latency; replay"),
+        SCOPE_ENUM_OPTION(STAGES, learner, "native", plays,
+                "native = trains; sim, replay = only takes time: the weights stay as they are"),
+        SCOPE_TEXT_OPTION(STAGES, replay, "\"\"", "directory of the run that is replayed"),
+        SCOPE_OPTION_END,
+};
+
 #define SIM scope_sim_stage_options
 static const struct scope_option sim_rows[] = {
         SCOPE_TEXT_OPTION(SIM, decode, "\"lognormal:2s,0.5\"",
@@ -295,7 +311,8 @@ const struct scope_option_section scope_option_sections[] = {
         { "metrics", metrics_rows, AT(metrics), "what is written and shown" },
         { "warmup", warmup_rows, AT(warmup), "the tiny policy's supervised start" },
         { "solver", solver_rows, AT(solver), "our own teacher, where teacher.url = \"builtin\"" },
-        { "sim", sim_rows, AT(sim), "stages that only take time: bench overlap --sim" },
+        { "stages", stages_rows, AT(stages), "which stages work, and which are played" },
+        { "sim", sim_rows, AT(sim), "what simulated stages take" },
         { "plan", plan_rows, AT(plan), "what `plan` reckons with" },
         { NULL, NULL, 0, NULL },
 };
@@ -430,12 +447,45 @@ static enum scope_err check_strategy(
         return SCOPE_OK;
 }
 
+/* Mixes of played and native stages that cannot be. */
+static enum scope_err check_stages(
+        const struct scope_pipeline_options *options, const char **ret_key, struct scope_diag *diag)
+{
+        const struct scope_stages_options *stages = &options->stages;
+        bool replays = stages->rollout == SCOPE_PLAY_REPLAY || stages->prm == SCOPE_PLAY_REPLAY ||
+                       stages->teacher == SCOPE_PLAY_REPLAY ||
+                       stages->learner == SCOPE_PLAY_REPLAY;
+        if (replays && stages->replay[0] == 0) {
+                (void)scope_diag_set(diag, SCOPE_ERR_ARGUMENT,
+                        "a stage is \"replay\", and stages.replay names no run to take it from");
+                return refuse(ret_key, "stages.replay");
+        }
+        if (stages->prm == SCOPE_PLAY_REPLAY && stages->rollout != SCOPE_PLAY_REPLAY) {
+                (void)scope_diag_set(diag, SCOPE_ERR_ARGUMENT,
+                        "stages.prm = \"replay\" with stages.rollout = \"%s\": recorded scores "
+                        "are of recorded rollouts; set both to replay, or prm to sim with "
+                        "sim.prm = \"trace:%s\" for the recorded times alone",
+                        plays[stages->rollout], stages->replay);
+                return refuse(ret_key, "stages.prm");
+        }
+        if (stages->rollout == SCOPE_PLAY_SIM &&
+                strncmp(options->data.train, "builtin:chain", 13) != 0) {
+                (void)scope_diag_set(diag, SCOPE_ERR_ARGUMENT,
+                        "data.train = \"%.200s\": simulated rollouts write solutions of "
+                        "builtin:chain, and know no other", options->data.train);
+                return refuse(ret_key, "stages.rollout");
+        }
+        return SCOPE_OK;
+}
+
 enum scope_err scope_pipeline_options_check(
         const struct scope_pipeline_options *options, const char **ret_key, struct scope_diag *diag)
 {
         enum scope_err err = check_batch(options, ret_key, diag);
         if (err == SCOPE_OK)
                 err = check_strategy(options, ret_key, diag);
+        if (err == SCOPE_OK)
+                err = check_stages(options, ret_key, diag);
         if (err != SCOPE_OK)
                 return err;
         if ((options->prm.backend == SCOPE_PRM_LIKELIHOOD ||

@@ -104,6 +104,14 @@ struct scope_solver_options {
         char latency[128], faults[256];
 };
 
+/* Who does a stage's work: itself; nobody, it takes drawn times (sim); nobody, it takes the times
+ * and says the words of a recorded run (replay). */
+enum scope_play { SCOPE_PLAY_NATIVE, SCOPE_PLAY_SIM, SCOPE_PLAY_REPLAY };
+struct scope_stages_options {
+        int rollout, prm, teacher, learner; /* enum scope_play */
+        char replay[512];
+};
+
 /* Laws of simulated stages (tasks/latency_law.h); the teacher's is solver.latency. */
 struct scope_sim_stage_options {
         char decode[128], prm[128], learn[128], publish[128], transfer[128];
@@ -143,6 +151,7 @@ struct scope_pipeline_options {
         struct scope_metrics_options metrics;
         struct scope_warmup_options warmup;
         struct scope_solver_options solver;
+        struct scope_stages_options stages;
         struct scope_sim_stage_options sim;
         struct scope_plan_options plan;
         struct scope_placement placement[SCOPE_PLACEMENTS_MAX];

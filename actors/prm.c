@@ -14,6 +14,7 @@
 #include "algorithm/steps.h"
 #include "base/arena.h"
 #include "base/check.h"
+#include "base/text.h"
 #include "models/engine.h"
 #include "models/prm_input.h"
 #include "tasks/chain.h"
@@ -30,6 +31,7 @@ struct prm {
         struct scope_engine_score scores[SCOPE_GROUP_SAMPLES_MAX];
         uint32_t *marks[SCOPE_GROUP_SAMPLES_MAX]; /* native, with its own tokenizer */
         enum scope_prm_form form;
+        struct scope_outbox outbox;
         bool running;
         uint64_t began_ns; /* of the job under way; 0 = none */
 };
@@ -52,6 +54,37 @@ static enum scope_err prm_init(struct scope_actor *self, void *state, void *args
         return scope_arena_init(&prm->arena, 64 << 20);
 }
 
+/* For rollouts/replies.jsonl: what a replay of this run scores. */
+static void record(struct scope_actor *self, struct prm *prm, uint64_t group, uint64_t ns,
+        const struct scope_step_scores *scores, uint32_t count)
+{
+        struct scope_text line = { 0 };
+        struct scope_message *message = NULL;
+        if (!prm->stages->options->metrics.rollouts)
+                return;
+        scope_json_open(&line, NULL, '{');
+        scope_json_text(&line, "of", "prm");
+        scope_json_uint(&line, "group", group);
+        scope_json_uint(&line, "ns", ns);
+        scope_json_open(&line, "scores", '[');
+        for (uint32_t i = 0; i < count; i++) {
+                scope_json_open(&line, NULL, '{');
+                scope_json_uint(&line, "sample", scores[i].sample);
+                scope_json_open(&line, "p", '[');
+                for (uint32_t step = 0; step < scores[i].step_count; step++)
+                        scope_json_double(&line, NULL, (double)scores[i].p[step]);
+                scope_json_close(&line, ']');
+                scope_json_close(&line, '}');
+        }
+        scope_json_close(&line, ']');
+        scope_json_close(&line, '}');
+        struct scope_control control = { .text = { line.bytes, (uint32_t)line.count } };
+        if (!line.failed && scope_message_of_control(self, SCOPE_KIND_REPLIED, SCOPE_LANE_CONTROL,
+                                    &control, &message) == SCOPE_OK)
+                scope_outbox_send(self, &prm->outbox, prm->stages->recorder, &message);
+        scope_text_fini(&line);
+}
+
 static void reply(struct scope_actor *self, struct prm *prm, struct scope_message *message,
         const struct scope_score_request *request, const struct scope_step_scores *scores)
 {
@@ -59,10 +92,13 @@ static void reply(struct scope_actor *self, struct prm *prm, struct scope_messag
                 .group = request->group, .scores = scores, .score_count = request->item_count
         };
         struct scope_message *answered = NULL;
+        uint64_t since_ns = prm->began_ns != 0 ? prm->began_ns : scope_now_ns(self);
         scope_stages_audit(self, prm->stages,
                 (struct scope_audit){ .kind = SCOPE_AUDIT_SCORED,
                         .group = request->group,
-                        .since_ns = prm->began_ns != 0 ? prm->began_ns : scope_now_ns(self) });
+                        .since_ns = since_ns });
+        record(self, prm, request->group, scope_now_ns(self) - since_ns, scores,
+                request->item_count);
         prm->began_ns = 0;
         enum scope_err err = scope_message_of_score_answer(
                 self, SCOPE_KIND_SCORED, SCOPE_LANE_DATA, &answer, &answered);
@@ -87,6 +123,7 @@ static void fill(const struct prm *prm, const struct scope_score_item *item, flo
 static void check_exactly(struct scope_actor *self, struct prm *prm, struct scope_message *message)
 {
         struct scope_step_scores scores[SCOPE_GROUP_SAMPLES_MAX];
+        const struct scope_resources *resources = &prm->stages->resources;
         struct scope_score_request request = { 0 };
         struct scope_chain chain;
         enum scope_err err =
@@ -99,10 +136,13 @@ static void check_exactly(struct scope_actor *self, struct prm *prm, struct scop
                         err = SCOPE_ERR_MEMORY;
                         break;
                 }
-                if (built_in)
+                bool recorded = resources->scores_of != NULL &&
+                                resources->scores_of(resources->played, request.group,
+                                        item->sample, item->step_count, p);
+                if (!recorded && built_in)
                         scope_chain_judge(
                                 &chain, item->text, item->step_ends, item->step_count, p);
-                else
+                else if (!recorded)
                         scope_equations_judge(item->text, item->step_ends, item->step_count, p);
                 fill(prm, item, p, &scores[i]);
         }
@@ -179,7 +219,8 @@ static void start_timed(struct scope_actor *self, struct prm *prm)
         struct scope_job job = { .cores = 1,
                 .priority = 1,
                 .cost_only = true,
-                .cost_ns = resources->stage_cost(resources->stage_cost_context, SCOPE_COST_PRM,
+                .timed = true,
+                .cost_ns = resources->stage_cost(resources->played, SCOPE_COST_PRM,
                         prm->first->trace - 1),
                 .what = "score steps" };
         enum scope_err err = scope_compute(self, &job, TAG_SCORE);
@@ -295,7 +336,7 @@ static void prm_receive(struct scope_actor *self, void *state, struct scope_mess
         switch (message->kind) {
         case SCOPE_KIND_SCORE:
                 if (prm->stages->options->prm.backend == SCOPE_PRM_ARITHMETIC &&
-                        prm->stages->resources.stage_cost == NULL) {
+                        !scope_stage_is_timed(&prm->stages->resources, SCOPE_COST_PRM)) {
                         check_exactly(self, prm, message);
                         return;
                 }
@@ -307,6 +348,9 @@ static void prm_receive(struct scope_actor *self, void *state, struct scope_mess
         case SCOPE_KIND_COMPUTE_DONE:
                 scored(self, prm, message->err);
                 break;
+        case SCOPE_KIND_TIMER:
+                (void)scope_outbox_timer(self, &prm->outbox, message); /* it has no other timer */
+                break;
         case SCOPE_KIND_START:
         default:
                 break;
@@ -317,7 +361,7 @@ static void prm_receive(struct scope_actor *self, void *state, struct scope_mess
 static bool prm_idle(const void *state)
 {
         const struct prm *prm = state;
-        return prm->first == NULL;
+        return prm->first == NULL && prm->outbox.count == 0;
 }
 
 static void prm_fini(struct scope_actor *self, void *state)
@@ -327,6 +371,7 @@ static void prm_fini(struct scope_actor *self, void *state)
         while (prm->first != NULL)
                 drop_first(prm);
         scope_arena_fini(&prm->arena);
+        scope_outbox_fini(&prm->outbox);
 }
 
 const struct scope_actor_class scope_prm_class = {

@@ -69,7 +69,10 @@ static enum scope_err read_problem(struct scope_actor *self, const struct prompt
         size_t count = 0;
         if (tokens == NULL)
                 return SCOPE_ERR_MEMORY;
-        ret->problem = problem_at(prompts, cursor);
+        const struct scope_resources *resources = &stages->resources;
+        ret->problem = resources->problem_of != NULL
+                               ? resources->problem_of(resources->played, ret->group)
+                               : problem_at(prompts, cursor);
         enum scope_err err = scope_dataset_get(
                 stages->resources.train, ret->problem, scope_scratch(self), &problem);
         if (err == SCOPE_OK)

@@ -19,7 +19,8 @@
 #include "models/tokenizer.h"
 #include "runtime/ledger.h"
 
-enum { TAG_METRICS = 1, TAG_EVENTS, TAG_STREAM, TAG_INDEX, TAG_STATUS, TIMER_RETRY, TIMER_FLUSH };
+enum { TAG_METRICS = 1, TAG_EVENTS, TAG_STREAM, TAG_INDEX, TAG_REPLIES, TAG_STATUS };
+enum { TIMER_RETRY = TAG_STATUS + 1, TIMER_FLUSH };
 enum {
         LINES_BYTES_MAX = 64 << 20,
         STREAM_BYTES_MAX = 32 << 20,
@@ -39,7 +40,7 @@ struct shelf {
 
 struct recorder {
         const struct scope_stages *stages;
-        struct scope_journal metrics, events, stream, index;
+        struct scope_journal metrics, events, stream, index, replies;
         struct shelf waiting, flying;
         bool offset_known; /* of the stream's end; not after a restart */
         uint64_t offset, begin_ns;
@@ -100,7 +101,7 @@ static void set_state(struct scope_actor *self, struct recorder *recorder, const
 static bool something_held(const struct recorder *recorder)
 {
         return recorder->metrics.held || recorder->events.held || recorder->stream.held ||
-               recorder->index.held || recorder->status_held;
+               recorder->index.held || recorder->replies.held || recorder->status_held;
 }
 
 static void arm_retry(struct scope_actor *self, struct recorder *recorder)
@@ -116,6 +117,7 @@ static void launch(struct scope_actor *self, struct recorder *recorder)
         (void)scope_journal_launch(self, &recorder->metrics);
         (void)scope_journal_launch(self, &recorder->events);
         (void)scope_journal_launch(self, &recorder->index);
+        (void)scope_journal_launch(self, &recorder->replies);
         if (scope_journal_launch(self, &recorder->stream)) {
                 struct shelf empty = recorder->flying;
                 recorder->flying = recorder->waiting;
@@ -137,7 +139,7 @@ static void add_event(
 static uint64_t lost_lines(const struct recorder *recorder)
 {
         return recorder->metrics.lost + recorder->events.lost + recorder->stream.lost +
-               recorder->index.lost;
+               recorder->index.lost + recorder->replies.lost;
 }
 
 static void disk_failed(
@@ -173,6 +175,7 @@ static void retry(struct scope_actor *self, struct recorder *recorder)
         scope_journal_retry(self, &recorder->events);
         scope_journal_retry(self, &recorder->stream);
         scope_journal_retry(self, &recorder->index);
+        scope_journal_retry(self, &recorder->replies);
         recorder->status_held = false;
         launch(self, recorder);
 }
@@ -206,7 +209,8 @@ static void file_done(
         struct scope_journal *const journals[] = { [TAG_METRICS] = &recorder->metrics,
                 [TAG_EVENTS] = &recorder->events,
                 [TAG_STREAM] = &recorder->stream,
-                [TAG_INDEX] = &recorder->index };
+                [TAG_INDEX] = &recorder->index,
+                [TAG_REPLIES] = &recorder->replies };
         const char *name = "status.json";
         if (tag == TAG_STATUS) {
                 recorder->status_busy = false;
@@ -214,7 +218,7 @@ static void file_done(
                 recorder->status_dirty = recorder->status_dirty || recorder->status_held;
                 recorder->status_failures = err != SCOPE_OK ? recorder->status_failures + 1 : 0;
         } else {
-                scope_assert(tag >= TAG_METRICS && tag <= TAG_INDEX);
+                scope_assert(tag >= TAG_METRICS && tag <= TAG_REPLIES);
                 name = journals[tag]->name;
                 if (scope_journal_done(journals[tag], err) && tag == TAG_STREAM)
                         index_flown(recorder);
@@ -499,6 +503,19 @@ static void note(
         launch(self, recorder);
 }
 
+/* What the scorer or the teacher said, as they wrote it. */
+static void replied(
+        struct scope_actor *self, struct recorder *recorder, const struct scope_message *message)
+{
+        struct scope_control control;
+        if (scope_message_read_control(self, message, &recorder->stages->limits, &control) !=
+                        SCOPE_OK ||
+                control.text.bytes == 0)
+                return;
+        (void)scope_journal_add(&recorder->replies, control.text.at, control.text.bytes);
+        launch(self, recorder);
+}
+
 static void finished(struct scope_actor *self, struct recorder *recorder)
 {
         const struct scope_display *display = recorder->stages->display;
@@ -542,6 +559,9 @@ static void recorder_receive(struct scope_actor *self, void *state, struct scope
         case SCOPE_KIND_NOTE:
                 note(self, recorder, message);
                 break;
+        case SCOPE_KIND_REPLIED:
+                replied(self, recorder, message);
+                break;
         case SCOPE_KIND_ROLLOUTS:
                 rollouts(self, recorder, &message);
                 break;
@@ -579,6 +599,8 @@ static enum scope_err recorder_init(struct scope_actor *self, void *state, void 
         scope_journal_init(
                 &recorder->stream, "rollouts/stream.jsonl", TAG_STREAM, STREAM_BYTES_MAX);
         scope_journal_init(&recorder->index, "rollouts/index.jsonl", TAG_INDEX, LINES_BYTES_MAX);
+        scope_journal_init(
+                &recorder->replies, "rollouts/replies.jsonl", TAG_REPLIES, STREAM_BYTES_MAX);
         recorder->steps.journal = &recorder->metrics;
         recorder->line.limit = recorder->chunk.limit = STREAM_BYTES_MAX;
         recorder->waiting.groups = calloc(SHELF_MAX, sizeof *recorder->waiting.groups);
@@ -594,7 +616,8 @@ static void recorder_drain(struct scope_actor *self, void *state)
         struct recorder *recorder = state;
         recorder->draining = true;
         recorder->metrics.failures = recorder->events.failures = 0;
-        recorder->stream.failures = recorder->index.failures = recorder->status_failures = 0;
+        recorder->stream.failures = recorder->index.failures = 0;
+        recorder->replies.failures = recorder->status_failures = 0;
         flush_soon(self, recorder);
         if (!recorder->finished)
                 recorder->status.state = "interrupted";
@@ -617,7 +640,8 @@ static bool recorder_idle(const void *state)
                 (recorder->status_held && recorder->status_failures >= DRAIN_FAILURES);
         return status_settled && scope_step_log_empty(&recorder->steps) &&
                settled(&recorder->metrics) && settled(&recorder->events) &&
-               settled(&recorder->stream) && settled(&recorder->index);
+               settled(&recorder->stream) && settled(&recorder->index) &&
+               settled(&recorder->replies);
 }
 
 static void recorder_fini(struct scope_actor *self, void *state)
@@ -628,6 +652,7 @@ static void recorder_fini(struct scope_actor *self, void *state)
         scope_journal_fini(&recorder->events);
         scope_journal_fini(&recorder->stream);
         scope_journal_fini(&recorder->index);
+        scope_journal_fini(&recorder->replies);
         scope_text_fini(&recorder->waiting.heads);
         scope_text_fini(&recorder->flying.heads);
         free(recorder->waiting.groups);

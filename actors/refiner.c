@@ -254,12 +254,23 @@ static enum scope_gate_change gate_end(struct scope_actor *self, struct refiner 
         const struct job *job, enum scope_call_end end, int64_t retry_after_ns)
 {
         uint64_t now_ns = scope_now_ns(self);
-        if (!job->probe)
+        if (!job->probe) {
+                const struct scope_text *content = &job->reply.content;
                 scope_stages_audit(self, refiner->stages,
                         (struct scope_audit){ .kind = SCOPE_AUDIT_CALLED,
                                 .group = job->request.group,
                                 .value = (uint64_t)end,
                                 .since_ns = job->began_ns });
+                scope_teacher_report_call(self, &refiner->report,
+                        &(struct scope_teacher_report_call){ .group = job->request.group,
+                                .sample = job->request.sample,
+                                .latency_ns = now_ns - job->began_ns,
+                                .problem = job->request.problem,
+                                .prefix = job->request.prefix,
+                                .content = { content->bytes, (uint32_t)content->count },
+                                .end = end,
+                                .truncated = job->reply.kind == SCOPE_REPLY_TRUNCATED });
+        }
         return scope_gate_end(&refiner->gate, &(struct scope_gate_end){ .now_ns = now_ns,
                                                       .call = job->call,
                                                       .latency_ns = now_ns - job->began_ns,

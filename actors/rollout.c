@@ -44,6 +44,7 @@ struct rollout {
         uint64_t version;                      /* + 1; 0 = no weights yet */
         uint32_t index;
         bool stepping;
+        uint64_t due_ns, ended_ns; /* of a step; ended: as it was due, in the turn that ends it */
         /* stands still until weights newer than this are taken, + 1; 0 = decodes */
         uint64_t still_since;
 };
@@ -348,8 +349,12 @@ static void step(struct scope_actor *self, struct rollout *rollout)
                 .cores = engine_job.cores,
                 .priority = 1,
                 .cost_only = engine_job.run == NULL,
+                .timed = engine_job.run == NULL,
                 .cost_ns = engine_job.cost_ns,
+                .since_ns = rollout->ended_ns,
                 .what = "decode" };
+        uint64_t since_ns = rollout->ended_ns != 0 ? rollout->ended_ns : scope_now_ns(self);
+        rollout->due_ns = since_ns + engine_job.cost_ns;
         err = scope_compute(self, &job, TAG_STEP);
         rollout->stepping = err == SCOPE_OK;
         scope_idle_cause(self, scope_idle_words[works[engine_job.work]]);
@@ -488,6 +493,7 @@ static void rollout_receive(struct scope_actor *self, void *state, struct scope_
                 set_pace(self, rollout, message);
                 break;
         case SCOPE_KIND_COMPUTE_DONE:
+                rollout->ended_ns = rollout->due_ns;
                 stepped(self, rollout, message->err);
                 break;
         case SCOPE_KIND_TAKEN:
@@ -507,6 +513,7 @@ static void rollout_receive(struct scope_actor *self, void *state, struct scope_
                 break;
         }
         step(self, rollout);
+        rollout->ended_ns = 0;
         scope_message_free(message);
 }
 

@@ -63,12 +63,20 @@ struct scope_resources {
         const struct scope_tokenizer *prm_tokenizer;
         enum scope_head prm_head;
         uint32_t prm_context;
-        struct scope_trainer *trainer;  /* NULL = simulated: steps only cost time */
+        /* NULL, or SCOPE_COST_LEARN is timed: steps only cost time */
+        struct scope_trainer *trainer;
         /* cost of a microbatch where trainer is NULL, and a hint elsewhere */
         uint64_t sim_microbatch_ns;
-        /* Simulated stages: how long this one takes; NULL = as long as it takes. */
-        uint64_t (*stage_cost)(void *context, enum scope_stage_cost stage, uint64_t key);
-        void *stage_cost_context;
+        /* Stages that are played: how long this one takes, whatever it does. `timed` says which
+         * do: 1 << enum scope_stage_cost; the others take as long as they take. */
+        uint64_t (*stage_cost)(void *played, enum scope_stage_cost stage, uint64_t key);
+        uint32_t timed;
+        /* Replayed: the problem of a group, and the scores of a sample's steps [step_count], false
+         * where none were recorded. NULL = as ever. */
+        uint64_t (*problem_of)(void *played, uint64_t group);
+        bool (*scores_of)(void *played, uint64_t group, uint32_t sample, uint32_t step_count,
+                float *ret_p);
+        void *played; /* context of these three */
         const char *teacher_key; /* the secret itself; NULL = none */
         uint64_t first_step;     /* of a resumed run */
         uint64_t first_problem;  /* data cursor */
@@ -86,6 +94,12 @@ struct scope_resources {
         enum scope_err (*checkpoint)(void *context, const struct scope_checkpoint_state *state);
         void *checkpoint_context;
 };
+
+static inline bool scope_stage_is_timed(
+        const struct scope_resources *resources, enum scope_stage_cost stage)
+{
+        return (resources->timed >> stage & 1) != 0;
+}
 
 /* The audit trail: what happened to which group when. The simulator's invariants, the event log
  * of a run and the tables of `bench overlap` are made of it and of nothing else. Called inside the

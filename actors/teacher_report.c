@@ -7,13 +7,18 @@
 #include "base/check.h"
 #include "base/text.h"
 
-static void note(struct scope_actor *self, struct scope_teacher_report *report,
+static void tell(struct scope_actor *self, struct scope_teacher_report *report, uint16_t kind,
         const struct scope_control *control)
 {
         struct scope_message *message = NULL;
-        if (scope_message_of_control(
-                    self, SCOPE_KIND_NOTE, SCOPE_LANE_CONTROL, control, &message) == SCOPE_OK)
+        if (scope_message_of_control(self, kind, SCOPE_LANE_CONTROL, control, &message) == SCOPE_OK)
                 scope_outbox_send(self, &report->outbox, report->stages->recorder, &message);
+}
+
+static void note(struct scope_actor *self, struct scope_teacher_report *report,
+        const struct scope_control *control)
+{
+        tell(self, report, SCOPE_KIND_NOTE, control);
 }
 
 void scope_teacher_report_event(
@@ -27,6 +32,43 @@ void scope_teacher_report_event(
         scope_json_close(&line, '}');
         if (!line.failed)
                 note(self, report,
+                        &(struct scope_control){ .text = { line.bytes, (uint32_t)line.count } });
+        scope_text_fini(&line);
+}
+
+static bool quotes(struct scope_string text, const char *words)
+{
+        size_t count = words != NULL ? strlen(words) : 0;
+        for (size_t at = 0; count > 0 && at + count <= text.bytes; at++)
+                if (memcmp(text.at + at, words, count) == 0)
+                        return true;
+        return false;
+}
+
+void scope_teacher_report_call(struct scope_actor *self, struct scope_teacher_report *report,
+        const struct scope_teacher_report_call *call)
+{
+        struct scope_text line = { 0 };
+        bool said = call->end == SCOPE_CALL_OK &&
+                    !quotes(call->content, report->stages->resources.teacher_key);
+        if (!report->stages->options->metrics.rollouts)
+                return;
+        scope_json_open(&line, NULL, '{');
+        scope_json_text(&line, "of", "teacher");
+        scope_json_uint(&line, "group", call->group);
+        scope_json_uint(&line, "sample", call->sample);
+        scope_json_uint(&line, "ns", call->latency_ns);
+        scope_json_text(&line, "end",
+                call->end == SCOPE_CALL_OK ? "ok" : scope_call_end_name(call->end));
+        scope_json_bytes(&line, "problem", call->problem.at, call->problem.bytes);
+        scope_json_bytes(&line, "prefix", call->prefix.at, call->prefix.bytes);
+        if (said)
+                scope_json_bytes(&line, "content", call->content.at, call->content.bytes);
+        if (said && call->truncated)
+                scope_json_bool(&line, "truncated", true);
+        scope_json_close(&line, '}');
+        if (!line.failed)
+                tell(self, report, SCOPE_KIND_REPLIED,
                         &(struct scope_control){ .text = { line.bytes, (uint32_t)line.count } });
         scope_text_fini(&line);
 }

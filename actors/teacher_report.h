@@ -22,6 +22,19 @@ struct scope_teacher_report {
 void scope_teacher_report_event(
         struct scope_actor *self, struct scope_teacher_report *report, const char *text);
 
+/* One call that came to its end, for rollouts/replies.jsonl, where metrics.rollouts says so:
+ * whoever replays the run gets the same words after the same time. Of a failed call no words are
+ * kept, nor of a reply in which the key stands. */
+struct scope_teacher_report_call {
+        uint64_t group, latency_ns;
+        uint32_t sample;
+        struct scope_string problem, prefix, content;
+        enum scope_call_end end;
+        bool truncated;
+};
+void scope_teacher_report_call(struct scope_actor *self, struct scope_teacher_report *report,
+        const struct scope_teacher_report_call *call);
+
 /* To groups, when it is news: without a teacher they need no PRM and no selection either. */
 void scope_teacher_report_state(
         struct scope_actor *self, struct scope_teacher_report *report, bool up);

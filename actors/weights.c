@@ -76,7 +76,7 @@ static void link_next(struct scope_actor *self, struct weights *weights)
         if (weights->linking || weights->hosts_left == 0)
                 return;
         uint64_t cost_ns = resources->stage_cost(
-                resources->stage_cost_context, SCOPE_COST_TRANSFER, key);
+                resources->played, SCOPE_COST_TRANSFER, key);
         weights->linking =
                 scope_timer_start(self, TIMER_HOST, cost_ns, &timer) == SCOPE_OK;
 }
@@ -101,7 +101,7 @@ static void linked(struct scope_actor *self, struct weights *weights)
 static void offer_all(struct scope_actor *self, struct weights *weights)
 {
         uint32_t count = weights->stages->resources.rollout_count;
-        if (weights->stages->resources.stage_cost != NULL) {
+        if (scope_stage_is_timed(&weights->stages->resources, SCOPE_COST_TRANSFER)) {
                 weights->hosts_left = (count + rollouts_per_host(weights) - 1) /
                                       rollouts_per_host(weights);
                 link_next(self, weights);

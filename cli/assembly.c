@@ -7,6 +7,7 @@
 #include "base/buffer.h"
 #include "base/check.h"
 #include "base/rng.h"
+#include "cli/stage_play.h"
 #include "models/comm.h"
 #include "models/engine.h"
 #include "models/prm_input.h"
@@ -233,22 +234,49 @@ static enum scope_err build_prm(struct scope_assembly *assembly, struct scope_di
                         assembly->cores.prm.count, &assembly->prm);
 }
 
+static enum scope_err build_play(struct scope_assembly *assembly, struct scope_diag *diag)
+{
+        enum { QUANTUM_LEAST_NS = 2000000 }; /* finer steps would keep the loop busy */
+        const struct scope_stage_play_parts parts = { .tokenizer = assembly->tokenizer,
+                .prompt_format = assembly->prompt_format,
+                .layout = assembly->model.layout,
+                .train = assembly->train,
+                .quantum_least_ns = QUANTUM_LEAST_NS };
+        if (!scope_stage_play_wanted(assembly->options))
+                return SCOPE_OK;
+        return scope_stage_play_create(assembly->options, &parts, &assembly->play, diag);
+}
+
+static enum scope_err build_rollout(struct scope_assembly *assembly, unsigned index)
+{
+        const struct scope_pipeline_options *options = assembly->options;
+        if (options->stages.rollout != SCOPE_PLAY_NATIVE)
+                return scope_stage_play_engine(assembly->play, &assembly->rollout[index]);
+        return scope_assembly_engine(assembly, &assembly->model, (uint32_t)options->rollout.slots,
+                assembly->cores.rollout[index].count, &assembly->rollout[index]);
+}
+
 enum scope_err scope_assembly_build(struct scope_assembly *assembly, struct scope_diag *diag)
 {
         const struct scope_pipeline_options *options = assembly->options;
+        const struct scope_stages_options *stages = &options->stages;
         uint32_t slots = (uint32_t)options->rollout.slots;
-        bool learned = options->prm.backend == SCOPE_PRM_LIKELIHOOD ||
-                       options->prm.backend == SCOPE_PRM_NATIVE;
-        enum scope_err err = build_trainer(assembly);
+        bool learned = stages->prm == SCOPE_PLAY_NATIVE &&
+                       (options->prm.backend == SCOPE_PRM_LIKELIHOOD ||
+                               options->prm.backend == SCOPE_PRM_NATIVE);
+        bool learns = stages->learner == SCOPE_PLAY_NATIVE;
+        enum scope_err err = build_play(assembly, diag);
+        if (err == SCOPE_OK &&
+                (learns || stages->rollout == SCOPE_PLAY_NATIVE || options->eval.every > 0))
+                err = build_trainer(assembly);
         for (unsigned i = 0; i < assembly->cores.rollout_count && err == SCOPE_OK; i++)
-                err = scope_assembly_engine(assembly, &assembly->model, slots,
-                        assembly->cores.rollout[i].count, &assembly->rollout[i]);
+                err = build_rollout(assembly, i);
         if (err == SCOPE_OK && options->eval.every > 0)
                 err = scope_assembly_engine(assembly, &assembly->model, slots,
                         assembly->cores.compute_count, &assembly->evaluator);
         if (err == SCOPE_OK && learned)
                 err = build_prm(assembly, diag);
-        if (err == SCOPE_OK && options->loss.objective.kl_beta > 0)
+        if (err == SCOPE_OK && options->loss.objective.kl_beta > 0 && learns)
                 err = scope_assembly_frozen(&assembly->model, context_of(options),
                         assembly->cores.learner.count, &assembly->reference);
         return err == SCOPE_OK ? build_window(assembly) : err;
@@ -276,6 +304,8 @@ struct scope_resources scope_assembly_resources(struct scope_assembly *assembly)
                 .window = &assembly->window };
         memcpy(resources.rollout, assembly->rollout, sizeof resources.rollout);
         memcpy(resources.rollout_workers, assembly->cores.rollout, sizeof assembly->cores.rollout);
+        if (assembly->play != NULL)
+                scope_stage_play_lend(assembly->play, &resources);
         return resources;
 }
 
@@ -286,6 +316,7 @@ void scope_assembly_fini(struct scope_assembly *assembly)
         scope_engine_destroy(assembly->evaluator);
         for (unsigned i = 0; i < SCOPE_ROLLOUTS_MAX; i++)
                 scope_engine_destroy(assembly->rollout[i]);
+        scope_stage_play_destroy(assembly->play);
         scope_trainer_destroy(assembly->trainer);
         scope_comm_destroy(assembly->comm);
         scope_dataset_destroy(assembly->eval);

@@ -15,6 +15,7 @@
 #include "models/hf_directory.h"
 
 struct scope_compute_pool;
+struct scope_stage_play;
 
 struct scope_assembly {
         const struct scope_pipeline_options *options;
@@ -25,7 +26,8 @@ struct scope_assembly {
         uint32_t prm_context; /* tokens the PRM's engine takes */
         struct scope_dataset *train, *eval;
         struct scope_comm *comm;
-        struct scope_trainer *trainer;
+        struct scope_trainer *trainer; /* NULL: nothing native asks for weights */
+        struct scope_stage_play *play; /* NULL: every stage is native */
         struct scope_engine *rollout[SCOPE_ROLLOUTS_MAX], *evaluator, *prm, *reference;
         struct scope_arena arena; /* of the window */
         struct scope_length_window window;

@@ -29,7 +29,7 @@
 enum { SETS = 12, SWEEP_MAX = 64 };
 
 struct bench_flags {
-        char strategies[256], eta[64], sweep[128], out[512], from[512];
+        char strategies[256], eta[64], sweep[128], out[512], from[512], replay[512];
         int64_t repeat;
         bool sim;
 };
@@ -42,12 +42,21 @@ static const struct scope_option rows[] = {
         SCOPE_INT_OPTION(bench_flags, repeat, "3", 1, SCOPE_OVERLAP_REPEATS_MAX,
                 "times, each with a seed of its own"),
         SCOPE_BOOL_OPTION(bench_flags, sim, "false", "stages that only take time, in virtual time"),
+        SCOPE_TEXT_OPTION(bench_flags, replay, "",
+                "a run's directory: its stages again under each strategy, in virtual time; CONFIG "
+                "is that run's own where none is given"),
         SCOPE_TEXT_OPTION(bench_flags, sweep, "", "key=a:b:n, a table for each of n values"),
         SCOPE_TEXT_OPTION(bench_flags, out, "", "directory for trails and report.html"),
         SCOPE_TEXT_OPTION(
                 bench_flags, from, "", "make the table again from the trails in this directory"),
         SCOPE_OPTION_END,
 };
+
+/* Stages take virtual time. */
+static bool simulates(void)
+{
+        return flags.sim || flags.replay[0] != 0;
+}
 
 /* One arm of one repeat while it runs. */
 struct listener {
@@ -160,6 +169,24 @@ static bool read_arms(struct scope_overlap_table *table)
 
 /* --- one run -------------------------------------------------------------------------------- */
 
+/* Every stage is the recorded one but those that the user has drawn from laws. */
+static enum scope_exit replay_stages(struct scope_pipeline_options *options)
+{
+        struct scope_stages_options *stages = &options->stages;
+        int *const choices[] = { &stages->rollout, &stages->prm, &stages->teacher,
+                &stages->learner };
+        struct scope_diag diag = { "" };
+        const char *key;
+        for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++)
+                if (*choices[i] == SCOPE_PLAY_NATIVE)
+                        *choices[i] = SCOPE_PLAY_REPLAY;
+        (void)snprintf(stages->replay, sizeof stages->replay, "%s", flags.replay);
+        if (scope_pipeline_options_check(options, &key, &diag) == SCOPE_OK)
+                return SCOPE_EXIT_DONE;
+        (void)fprintf(stderr, "error: %s\n", diag.text);
+        return SCOPE_EXIT_USAGE;
+}
+
 static enum scope_exit load(const struct scope_arguments *given,
         const struct scope_overlap_run *run, uint32_t repeat, const char *swept,
         struct scope_pipeline_options *options, struct scope_config **ret_config)
@@ -192,14 +219,15 @@ static enum scope_exit load(const struct scope_arguments *given,
                         arguments.sets[arguments.set_count++] = async_only[i];
         enum scope_exit code = scope_load(&arguments, options, ret_config);
         options->run.seed += (int64_t)repeat;
-        return code;
+        return code == SCOPE_EXIT_DONE && flags.replay[0] != 0 ? replay_stages(options) : code;
 }
 
 static void settle(struct scope_overlap_run *run, const struct scope_pipeline_options *options,
         unsigned rollouts, double cores)
 {
         run->setting = scope_overlap_setting_of(options, rollouts, cores);
-        run->setting.swap_s = flags.sim ? (double)options->sim.swap * 1e-9 : 0;
+        bool swaps = simulates() && options->stages.rollout != SCOPE_PLAY_REPLAY;
+        run->setting.swap_s = swaps ? (double)options->sim.swap * 1e-9 : 0;
 }
 
 static enum scope_exit run_real(struct scope_overlap_run *run,
@@ -236,7 +264,8 @@ static enum scope_exit run_simulated(struct scope_overlap_run *run,
         if (err != SCOPE_OK) {
                 (void)fprintf(
                         stderr, "error: %s\n", diag.text[0] != 0 ? diag.text : scope_err_text(err));
-                return err == SCOPE_ERR_ARGUMENT || err == SCOPE_ERR_FORMAT
+                return err == SCOPE_ERR_ARGUMENT || err == SCOPE_ERR_FORMAT ||
+                                       err == SCOPE_ERR_NOT_FOUND || err == SCOPE_ERR_UNSUPPORTED
                                ? SCOPE_EXIT_PRECONDITION
                                : SCOPE_EXIT_FAILED;
         }
@@ -268,7 +297,7 @@ static enum scope_exit run_one(const struct scope_arguments *given,
         enum scope_exit code = load(given, run, repeat, table->about, &options, &config);
         if (code != SCOPE_EXIT_DONE)
                 return code;
-        if (!flags.sim && scope_cores_find(&options, &cores, &diag) != SCOPE_OK) {
+        if (!simulates() && scope_cores_find(&options, &cores, &diag) != SCOPE_OK) {
                 (void)fprintf(stderr, "error: %s\n", diag.text);
                 scope_config_destroy(config);
                 return SCOPE_EXIT_PRECONDITION;
@@ -294,7 +323,7 @@ static enum scope_exit run_one(const struct scope_arguments *given,
                 }
                 scope_trail_write_begin(listener.file, &run->setting, repeat);
         }
-        code = flags.sim ? run_simulated(run, &options, &listener)
+        code = simulates() ? run_simulated(run, &options, &listener)
                          : run_real(run, &options, config, &listener);
         scope_config_destroy(config);
         bool written = listener.file == NULL || !ferror(listener.file);
@@ -354,7 +383,7 @@ static enum scope_exit run_table(const struct scope_arguments *given, const char
         if (table == NULL)
                 return SCOPE_EXIT_FAILED;
         table->repeats = (uint32_t)flags.repeat;
-        table->simulated = flags.sim;
+        table->simulated = simulates();
         table->number = number;
         (void)snprintf(table->about, sizeof table->about, "%s", about);
         if (!read_arms(table))
@@ -532,7 +561,7 @@ static enum scope_exit run_tables(
         enum scope_exit code = SCOPE_EXIT_DONE;
         if (flags.sweep[0] != 0 && !read_sweep(&sweep))
                 return SCOPE_EXIT_USAGE;
-        if (!flags.sim)
+        if (!simulates())
                 code = warm_up(arguments);
         for (unsigned i = 0; i < sweep.count && code == SCOPE_EXIT_DONE; i++) {
                 if (flags.sweep[0] != 0)
@@ -542,15 +571,50 @@ static enum scope_exit run_tables(
         return code;
 }
 
+/* What the run that is replayed was like: to be held beside the arm of its own strategy. */
+static void tell_recorded(struct scope_text *json)
+{
+        char path[SCOPE_PATH_BYTES_MAX + 32];
+        struct scope_overlap_trail *trail = NULL;
+        struct scope_overlap_setting setting;
+        struct scope_overlap_report report = { 0 };
+        struct scope_trail_end end;
+        struct scope_diag diag = { "" };
+        uint64_t repeat;
+        (void)snprintf(path, sizeof path, "%s/trail_000000.jsonl", flags.replay);
+        enum scope_err err = scope_trail_read(path, &trail, &setting, &repeat, &end, &diag);
+        if (err == SCOPE_OK)
+                err = scope_overlap_trail_report(trail, NULL, 0, &report);
+        if (err == SCOPE_OK) {
+                (void)fprintf(stderr,
+                        "recorded: %s, eta %" PRIu64 ": %.3f groups/s in %s itself\n",
+                        setting.strategy, setting.eta, report.groups_per_s, flags.replay);
+                scope_json_open(json, "recorded", '{');
+                scope_json_text(json, "strategy", setting.strategy);
+                scope_json_uint(json, "eta", setting.eta);
+                scope_json_double(json, "groups_per_s", report.groups_per_s);
+                scope_json_close(json, '}');
+        } else {
+                (void)fprintf(stderr, "recorded: nothing to hold this beside: %s\n",
+                        diag.text[0] != 0 ? diag.text : "too few steps");
+        }
+        scope_overlap_trail_destroy(trail);
+        scope_trail_end_fini(&end);
+}
+
 static enum scope_exit command(const struct scope_arguments *given)
 {
         struct scope_arguments arguments = *given;
         struct scope_text json = { 0 }, html = { 0 };
         struct scope_diag diag = { "" };
         enum scope_exit code = SCOPE_EXIT_DONE;
+        static char resolved[SCOPE_PATH_BYTES_MAX];
+        (void)snprintf(resolved, sizeof resolved, "%s/config.resolved.toml", flags.replay);
         if (arguments.word_count == 0 && flags.from[0] == 0)
                 arguments.words[arguments.word_count++] =
-                        flags.sim ? "configs/overlap-sim.toml" : "configs/quickstart.toml";
+                        flags.replay[0] != 0 ? resolved
+                        : flags.sim          ? "configs/overlap-sim.toml"
+                                             : "configs/quickstart.toml";
         if (flags.out[0] != 0 && scope_directory_create(flags.out, &diag) != SCOPE_OK) {
                 (void)fprintf(stderr, "error: %s\n", diag.text);
                 return SCOPE_EXIT_PRECONDITION;
@@ -560,6 +624,8 @@ static enum scope_exit command(const struct scope_arguments *given)
         code = flags.from[0] != 0 ? read_tables(&json, &html)
                                   : run_tables(&arguments, &json, &html);
         scope_json_close(&json, ']');
+        if (code == SCOPE_EXIT_DONE && flags.replay[0] != 0)
+                tell_recorded(&json);
         scope_json_close(&json, '}');
         if (code == SCOPE_EXIT_DONE)
                 code = write_page(&html);

@@ -2,7 +2,7 @@
  * Why: whether an overlap strategy pays is a question of durations and capacities alone; a
  * simulated hour costs seconds. Actors, admission, queue, refiner and gates are the real ones;
  * decoding, PRM, learner, publication and the teacher's latency are drawn from [sim] and
- * solver.latency.
+ * solver.latency, or taken from the run of stages.replay.
  * (1) A draw depends on the seed and on what it is for (sample, group, version, the words sent to
  * the teacher), never on when: every strategy meets the same ones. (2) No faults but those that
  * solver.faults asks for. */

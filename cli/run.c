@@ -183,7 +183,8 @@ static enum scope_err start_teacher(struct run *run, struct scope_diag *diag)
         struct scope_teacher_options *options = &run->options->teacher;
         if (run->options->scope.select.repairs_per_group == 0)
                 return SCOPE_OK; /* this arm asks nobody */
-        if (strcmp(options->url, "builtin") == 0)
+        if (strcmp(options->url, "builtin") == 0 ||
+                run->options->stages.teacher != SCOPE_PLAY_NATIVE)
                 return scope_teacher_process_start(
                         &run->teacher, run->options, options->url, sizeof options->url, diag);
         if (options->api_key_env[0] == 0)
@@ -211,13 +212,19 @@ static enum scope_err build_stages(struct run *run, struct scope_diag *diag)
                 err = scope_assembly_build(&run->assembly, diag);
         if (err != SCOPE_OK)
                 return err;
-        run->options->learner.ranks = run->assembly.comm->size;
+        bool trains = run->options->stages.learner == SCOPE_PLAY_NATIVE;
+        run->options->learner.ranks = trains ? run->assembly.comm->size : 1;
+        /* a scorer that is played scores by the exact checker, or says what was recorded */
+        if (run->options->stages.prm != SCOPE_PLAY_NATIVE &&
+                run->options->prm.backend != SCOPE_PRM_OFF)
+                run->options->prm.backend = SCOPE_PRM_ARITHMETIC;
         const char *key = run->stages.resources.teacher_key;
         run->stages.options = run->options;
         run->stages.resources = scope_assembly_resources(&run->assembly);
         run->stages.resources.teacher_key = key;
         run->stages.resources.peak_rss = peak_rss;
-        run->stages.resources.checkpoint = scope_checkpoint_save;
+        if (trains) /* else there is nothing that was not there before */
+                run->stages.resources.checkpoint = scope_checkpoint_save;
         run->stages.resources.checkpoint_context = &run->checkpointer;
         struct scope_overlap_setting setting = scope_overlap_setting_of(run->options,
                 run->assembly.cores.rollout_count, run->assembly.cores.compute_count);
@@ -243,6 +250,10 @@ static enum scope_err build_stages(struct run *run, struct scope_diag *diag)
                         run->options->model.path);
         if (run->request->resume == SCOPE_RESUME_NO)
                 return SCOPE_OK;
+        if (!trains)
+                return scope_diag_set(diag, SCOPE_ERR_REFUSED,
+                        "--resume: a run whose learner is played (stages.learner) trains nothing, "
+                        "so there is nothing to go on from");
         uint64_t step = (uint64_t)run->request->resume;
         if (run->request->resume == SCOPE_RESUME_LATEST)
                 err = scope_checkpoint_newest(run->directory, &step, diag);

@@ -12,6 +12,7 @@
 #include "actors/stages.h"
 #include "base/text.h"
 #include "cli/assembly.h"
+#include "cli/stage_play.h"
 #include "models/prompt_format.h"
 #include "runtime/system.h"
 #include "tasks/dataset.h"
@@ -44,7 +45,7 @@ void scope_show_begin(struct scope_show *show, const struct scope_pipeline_optio
         const struct scope_assembly *assembly, const char *directory, bool quiet, bool verbose)
 {
         char model[640], data[800], batch[160], evaluation[128], cores[64], pipeline[96];
-        char teacher[640];
+        char teacher[640], stages[768];
         const struct scope_rollout_options *rollout = &options->rollout;
         *show = (struct scope_show){ .verbose = verbose,
                 .options = options,
@@ -83,13 +84,14 @@ void scope_show_begin(struct scope_show *show, const struct scope_pipeline_optio
                 options->pipeline.admission.age_max);
         (void)snprintf(teacher, sizeof teacher, "%s",
                 options->scope.select.repairs_per_group == 0 ? "not asked" : options->teacher.url);
+        bool plays = scope_stage_play_words(assembly->play, stages, sizeof stages);
         const struct scope_terminal_row rows[] = { { "arm", options->scope.arm },
                 { "model", model }, { "batch", batch }, { "data", data },
                 { "prompt", scope_prompt_format_words(assembly->prompt_format) },
                 { "teacher", teacher }, { "pipeline", pipeline }, { "evaluation", evaluation },
-                { "machine", cores }, { "files", directory } };
+                { "machine", cores }, { "files", directory }, { "stages", stages } };
         scope_terminal_print_table(&show->text, &show->terminal.style, options->run.name, rows,
-                sizeof rows / sizeof rows[0]);
+                sizeof rows / sizeof rows[0] - !plays);
         flush(show);
 }
 

@@ -30,6 +30,8 @@ static const struct scope_option flag_rows[] = {
         TEXT("prompt_key", server.prompt_key, "", "key of the problem in it; \"\" = found out"),
         TEXT("answer_key", server.answer_key, "", "key of the bare answer"),
         TEXT("solution_key", server.solution_key, "", "key of the worked solution"),
+        TEXT("replay", server.replay, "",
+                "a run's directory: answers as its teacher did, in the times it took"),
         ROW("concurrency", INT, server.concurrency, 0, "64", 1, 4096, NULL,
                 "calls in work; the next gets a 429"),
         TEXT("latency", server.script.latency, "constant:0ms",

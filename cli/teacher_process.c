@@ -78,6 +78,8 @@ enum scope_err scope_teacher_process_start(struct scope_teacher_process *process
 {
         const struct scope_data_options *data = &options->data;
         char parent[64], latency[160], faults[320], seed[64], concurrency[64], line[256] = "";
+        bool replays = options->stages.teacher == SCOPE_PLAY_REPLAY;
+        const char *replay = replays ? options->stages.replay : "";
         int pipes[2];
         (void)snprintf(parent, sizeof parent, "%d", (int)getpid());
         (void)snprintf(latency, sizeof latency, "%s", options->solver.latency);
@@ -90,7 +92,8 @@ enum scope_err scope_teacher_process_start(struct scope_teacher_process *process
         const char *words[] = { "scope-runtime", "teacher", "--listen", "127.0.0.1:0", "--parent",
                 parent, "--latency", latency, "--faults", faults, "--seed", seed, "--data",
                 data->train, "--prompt-key", data->prompt_key, "--answer-key", data->answer_key,
-                "--solution-key", data->solution_key, "--concurrency", concurrency, NULL };
+                "--solution-key", data->solution_key, "--concurrency", concurrency, "--replay",
+                replay, NULL };
         if (pipe2(pipes, O_CLOEXEC) != 0)
                 return scope_diag_set(
                         diag, SCOPE_ERR_IO, "cannot make a pipe: %s", strerror(errno));

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "cli/recording.h"
 #include "base/rng.h"
 #include "tasks/dataset.h"
 #include "tasks/teacher_solutions.h"
@@ -42,6 +43,8 @@ struct call {
 struct scope_teacher_server {
         struct scope_teacher_script script;
         struct scope_teacher_server_options options;
+        struct scope_recording *recording; /* NULL = none */
+        uint64_t *latency_values;          /* of a recorded law */
         struct scope_dataset *dataset; /* and its solutions; NULL = none */
         struct scope_teacher_solutions *solutions;
         char *key; /* "Bearer ..." as callers must send it; NULL = none asked for */
@@ -512,6 +515,36 @@ static enum scope_err open_data(struct scope_teacher_server *server, struct scop
         return err;
 }
 
+/* Answers as a recorded run's teacher did. */
+static enum scope_err open_recording(struct scope_teacher_server *server, struct scope_diag *diag)
+{
+        const char *directory = server->options.replay;
+        if (directory[0] == 0)
+                return SCOPE_OK;
+        enum scope_err err = scope_recording_load(directory, &server->recording, diag);
+        if (err == SCOPE_OK && scope_recording_calls(server->recording) == 0)
+                err = scope_diag_set(diag, SCOPE_ERR_NOT_FOUND,
+                        "%s: the teacher is not in this recording: no call of it was kept; record "
+                        "a run that repairs (scope.arm), with metrics.rollouts = true",
+                        directory);
+        server->script.recorded = scope_recording_call;
+        server->script.recorded_context = server->recording;
+        return err;
+}
+
+static enum scope_err open_script(struct scope_teacher_server *server, struct scope_diag *diag)
+{
+        struct scope_teacher_script_options options = server->options.script;
+        struct scope_latency_law law;
+        enum scope_err err = scope_recording_law(options.latency, SCOPE_RECORDED_TEACHER, &law,
+                &server->latency_values, diag);
+        options.law = &law;
+        if (err == SCOPE_OK)
+                err = scope_teacher_script_init(&server->script, &options, diag);
+        server->script.options.law = NULL; /* it was copied */
+        return err == SCOPE_OK ? open_recording(server, diag) : err;
+}
+
 enum scope_err scope_teacher_server_create(const struct scope_teacher_server_options *options,
         struct scope_teacher_server **ret_server, struct scope_diag *diag)
 {
@@ -521,8 +554,8 @@ enum scope_err scope_teacher_server_create(const struct scope_teacher_server_opt
                 return scope_diag_set(diag, SCOPE_ERR_MEMORY, "out of memory");
         server->options = *options;
         server->socket = server->stop_event = -1;
-        enum scope_err err = scope_teacher_script_init(&server->script, &options->script, diag);
-        if (err == SCOPE_OK)
+        enum scope_err err = open_script(server, diag);
+        if (err == SCOPE_OK && options->replay[0] == 0)
                 err = open_data(server, diag);
         if (err == SCOPE_OK)
                 err = read_key(server, diag);
@@ -565,5 +598,7 @@ void scope_teacher_server_destroy(struct scope_teacher_server *server)
         free(server->key);
         scope_teacher_solutions_destroy(server->solutions);
         scope_dataset_destroy(server->dataset);
+        scope_recording_destroy(server->recording);
+        free(server->latency_values);
         free(server);
 }

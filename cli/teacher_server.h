@@ -20,6 +20,7 @@ struct scope_teacher_server_options {
         int64_t concurrency;
         char data[512]; /* a file whose worked solutions it serves too; "" or builtin:...: none */
         char prompt_key[128], answer_key[128], solution_key[128]; /* of that file */
+        char replay[512]; /* a run's directory: answers as its teacher did; "" = none */
 };
 
 struct scope_teacher_server;

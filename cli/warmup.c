@@ -348,6 +348,7 @@ enum scope_err scope_warmup_run(const struct scope_pipeline_options *given, bool
         settings.loss.objective.kl_beta = 0;
         settings.learner.beta2 = options->beta2;
         settings.eval.every = 0;
+        settings.stages = (struct scope_stages_options){ .rollout = SCOPE_PLAY_NATIVE };
         enum scope_err err = build(&warmup, &settings, diag);
         if (err == SCOPE_OK)
                 describe(&settings, options, warmup.assembly.comm->size, &stamp);

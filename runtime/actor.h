@@ -114,8 +114,8 @@ uint64_t scope_random(struct scope_actor *self, uint32_t stream);
 
 /* A job runs on `cores` workers at once (a gang): run(arg, rank, size) is called on each, and they
  * may use barriers among themselves. In simulation it runs on the simulator's thread with size 1
- * after cost_ns of virtual time, unless `cost_only`. io jobs run on the one I/O thread and may
- * block. */
+ * after cost_ns of virtual time, unless `cost_only`. A `timed` job takes cost_ns in real time too,
+ * and no worker meanwhile. io jobs run on the one I/O thread and may block. */
 struct scope_workers {
         uint16_t first, count; /* of the pool's; count 0 = any */
 };
@@ -124,8 +124,11 @@ struct scope_job {
         /* borrowed until SCOPE_KIND_COMPUTE_DONE, or until fini if the actor dies before */
         void *arg;
         uint8_t cores, priority; /* priority 0 first */
-        bool io, cost_only;
+        bool io, cost_only, timed;
         uint64_t cost_ns;
+        /* of a timed job that follows another at once: when that one was due, so that lateness does
+         * not add up; 0 = now */
+        uint64_t since_ns;
         struct scope_workers workers; /* who may run it; of an actor's jobs: the actor's */
         const char *what; /* static text, for spans and the wait graph */
 };

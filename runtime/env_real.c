@@ -35,6 +35,8 @@ struct real_env {
 
 /* What follows struct scope_operation. */
 struct real_operation {
+        struct scope_timer_node node;   /* COMPUTE, timed: first, so that the node is the whole */
+        struct scope_operation *operation;
         struct scope_compute_task task; /* COMPUTE, APPEND, REPLACE */
         struct scope_http_call *call;   /* HTTP */
 };
@@ -107,6 +109,38 @@ static enum scope_err http_start(
         return err;
 }
 
+static void submit_job(struct scope_operation *operation)
+{
+        const struct real_env *env = operation->loop->system->env;
+        struct real_operation *real = scope_operation_env(operation);
+        real->task.job = operation->job;
+        if (operation->job.run == NULL) /* only a cost, which only the simulator charges */
+                real->task.job.run = run_nothing;
+        scope_compute_pool_submit(env->pool, &real->task);
+}
+
+/* A timed job's cost is over: what is left of it needs a worker, or nothing. */
+static void cost_over(void *owner, struct scope_timer_node *node)
+{
+        struct scope_operation *operation = ((struct real_operation *)node)->operation;
+        (void)owner;
+        if (operation->job.run == NULL || operation->job.cost_only)
+                scope_operation_finish(operation, SCOPE_OK);
+        else
+                submit_job(operation);
+}
+
+static enum scope_err start_timed(struct scope_operation *operation)
+{
+        struct scope_loop *loop = operation->loop;
+        struct real_operation *real = scope_operation_env(operation);
+        uint64_t since_ns = operation->job.since_ns != 0 ? operation->job.since_ns : loop->now_ns;
+        real->operation = operation;
+        real->node = (struct scope_timer_node){ .at_ns = since_ns + operation->job.cost_ns,
+                .fire = cost_over };
+        return scope_timer_heap_add(&loop->timers, &real->node);
+}
+
 static enum scope_err real_start(
         struct scope_operation *operation, const struct scope_http_request *request)
 {
@@ -117,22 +151,27 @@ static enum scope_err real_start(
         real->task.done = task_done;
         real->task.owner = operation;
         if (operation->kind == SCOPE_OPERATION_COMPUTE) {
-                real->task.job = operation->job;
-                if (operation->job.run == NULL) /* only a cost, which only the simulator charges */
-                        real->task.job.run = run_nothing;
-        } else {
-                real->task.job = (struct scope_job){
-                        .run = run_file, .arg = operation, .io = true, .what = operation->what
-                };
+                if (operation->job.timed)
+                        return start_timed(operation);
+                submit_job(operation);
+                return SCOPE_OK;
         }
+        real->task.job = (struct scope_job){
+                .run = run_file, .arg = operation, .io = true, .what = operation->what
+        };
         scope_compute_pool_submit(env->pool, &real->task);
         return SCOPE_OK;
 }
 
-/* Jobs and files run on and are posted as ever. */
+/* Jobs and files run on and are posted as ever; one that only waits has not begun. */
 static void real_cancel(struct scope_operation *operation)
 {
-        const struct real_operation *real = scope_operation_env(operation);
+        struct real_operation *real = scope_operation_env(operation);
+        if (operation->kind == SCOPE_OPERATION_COMPUTE && real->node.position != 0) {
+                scope_timer_heap_remove(&operation->loop->timers, &real->node);
+                scope_operation_finish(operation, SCOPE_ERR_CANCELLED);
+                return;
+        }
         if (operation->kind != SCOPE_OPERATION_HTTP)
                 return;
         scope_http_client_cancel(real->call);

@@ -81,7 +81,8 @@ enum scope_err scope_latency_law_parse(
         return scope_diag_set(diag, SCOPE_ERR_FORMAT,
                 "latency '%.100s': want constant:20ms, uniform:10ms-50ms, lognormal:200ms,0.8 "
                 "(mean, sigma) or pareto:50ms,1.5 (smallest, exponent), the last two with ,2s "
-                "behind for the longest; at most an hour",
+                "behind for the longest, at most an hour; or trace:RUN, the times recorded in that "
+                "run's directory",
                 words);
 }
 
@@ -100,6 +101,8 @@ uint64_t scope_latency_law_draw_ns(const struct scope_latency_law *law, struct s
         case SCOPE_LATENCY_PARETO:
                 seconds *= pow(1 - scope_rng_uniform(rng), -1 / law->b);
                 break;
+        case SCOPE_LATENCY_EMPIRICAL:
+                return law->values[scope_rng_below(rng, law->count)];
         }
         return (uint64_t)(fmin(seconds, law->cap) * 1e9);
 }

@@ -12,12 +12,15 @@ enum scope_latency_kind {
         SCOPE_LATENCY_UNIFORM,   /* low, high */
         SCOPE_LATENCY_LOGNORMAL, /* mean, sigma of the logarithm */
         SCOPE_LATENCY_PARETO,    /* smallest, exponent alpha: the smaller, the heavier the tail */
+        SCOPE_LATENCY_EMPIRICAL, /* one of `values`, each equally likely; not written in a word */
 };
 
 struct scope_latency_law {
         enum scope_latency_kind kind;
         double a, b; /* seconds, then seconds or the pure number */
         double cap;  /* seconds; a longer draw is cut to it */
+        const uint64_t *values; /* [count] ns, of EMPIRICAL, borrowed; count > 0 */
+        uint64_t count;
 };
 
 enum { SCOPE_LATENCY_SECONDS_MAX = 3600 }; /* of a draw: tails are cut there */

@@ -67,7 +67,11 @@ enum scope_err scope_teacher_script_init(struct scope_teacher_script *script,
                 sum += made.fault[i];
         if (sum > 1 + 1e-9)
                 return bad_fault(options->faults, diag);
-        enum scope_err err = scope_latency_law_parse(options->latency, &made.latency, diag);
+        enum scope_err err = SCOPE_OK;
+        if (options->law != NULL)
+                made.latency = *options->law;
+        else
+                err = scope_latency_law_parse(options->latency, &made.latency, diag);
         if (err == SCOPE_OK)
                 *script = made;
         return err;
@@ -79,6 +83,8 @@ struct call {
         struct scope_chain chain;
         struct scope_text solved; /* the answer, where the data set has it */
         bool in_data, refused;    /* refused: the data set cannot go on from this prefix */
+        bool is_recorded;
+        struct scope_teacher_recorded recorded;
         struct scope_string prefix;
         const char *model;
         uint32_t max_tokens; /* UINT32_MAX = not given */
@@ -146,7 +152,12 @@ static const char *read_call(const struct scope_teacher_script *script, const js
                 return "the body is not a JSON object";
         if (!read_messages(json_object_get(root, "messages"), &parts))
                 return "messages has none of role user";
-        if (!find_solution(script, &parts, silent, ret_call) &&
+        if (script->recorded != NULL) {
+                ret_call->is_recorded = script->recorded(script->recorded_context, parts.problem,
+                        parts.prefix, &ret_call->recorded);
+                if (!ret_call->is_recorded)
+                        return "the recording has no call for that problem";
+        } else if (!find_solution(script, &parts, silent, ret_call) &&
                 scope_chain_parse(parts.problem, &ret_call->chain) != SCOPE_OK)
                 return script->solutions == NULL
                                ? "this teacher solves problems of builtin:chain only, like "
@@ -457,6 +468,36 @@ static void answer_call(const struct scope_teacher_script *script, const struct 
         scope_text_fini(&answer.content);
 }
 
+/* As it was answered then. */
+static void answer_recorded(const struct call *call, size_t request_bytes, uint64_t random,
+        time_t now, struct scope_teacher_response *response)
+{
+        const struct scope_teacher_recorded *recorded = &call->recorded;
+        bool truncated = recorded->end == SCOPE_TEACHER_RECORDED_TRUNCATED;
+        struct answer answer = { .tokens_in = (uint32_t)(request_bytes / 4),
+                .tokens_out = recorded->content.bytes / 4,
+                .content = { .bytes = (char *)(uintptr_t)recorded->content.at,
+                        .count = recorded->content.bytes }, /* only read */
+                .finish = truncated ? "length" : "stop" };
+        response->latency_ns = recorded->latency_ns;
+        response->fault = SCOPE_TEACHER_FAULT_NONE;
+        if (recorded->end == SCOPE_TEACHER_RECORDED_STATUS)
+                refuse(response, recorded->status, "as recorded", "recorded");
+        if (recorded->end == SCOPE_TEACHER_RECORDED_GARBAGE)
+                scope_text_string(&response->body, "as recorded: no chat completion\n");
+        response->hang = recorded->end == SCOPE_TEACHER_RECORDED_HANG;
+        if (response->body.count > 0 || response->hang)
+                return;
+        if (call->stream) {
+                response->content_type = "text/event-stream";
+                write_stream(&response->body, call, &answer, random, now, false);
+        } else {
+                write_whole(&response->body, call, &answer, random, now);
+        }
+        if (recorded->end == SCOPE_TEACHER_RECORDED_CUT)
+                response->cut = response->body.count / 2;
+}
+
 void scope_teacher_script_answer(const struct scope_teacher_script *script, const void *request,
         size_t count, uint64_t random, time_t now, struct scope_teacher_response *ret_response)
 {
@@ -468,6 +509,8 @@ void scope_teacher_script_answer(const struct scope_teacher_script *script, cons
         };
         ret_response->latency_ns = scope_latency_law_draw_ns(&script->latency, &rng);
         ret_response->fault = draw_fault(script, &rng);
+        if (script->recorded != NULL)
+                ret_response->fault = SCOPE_TEACHER_FAULT_NONE;
         ret_response->hang = ret_response->fault == SCOPE_TEACHER_FAULT_HANG;
         if (ret_response->hang)
                 return;
@@ -478,6 +521,8 @@ void scope_teacher_script_answer(const struct scope_teacher_script *script, cons
         if (wrong != NULL) {
                 ret_response->fault = SCOPE_TEACHER_FAULT_NONE;
                 refuse(ret_response, 400, wrong, "invalid_request_error");
+        } else if (call.is_recorded) {
+                answer_recorded(&call, count, random, now, ret_response);
         } else
                 answer_call(script, &call, count, random, now, ret_response);
         scope_text_fini(&call.solved);

@@ -4,7 +4,8 @@
  * script.
  * It solves problems of builtin:chain, and serves the solutions of a data set
  * (teacher_solutions.h).
- * (1) A response is a pure function of options, request and one random number. (2) It continues
+ * (1) A response is a pure function of options, request and one random number, but for what was
+ * recorded. (2) It continues
  * from the value that stands last in the prefix and never corrects it, unless told to
  * (algorithm.md, decision 10). (3) At most one fault a response. */
 #pragma once
@@ -15,6 +16,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "schemas/records.h"
 #include "tasks/latency_law.h"
 
 /* X(name, key): faults, and what they are called in options.
@@ -60,6 +62,7 @@ struct scope_teacher_script_options {
         int manner;        /* enum scope_chain_manner */
         int retry_after;   /* enum scope_teacher_retry */
         int64_t retry_delay, huge_bytes, seed; /* ns; bytes */
+        const struct scope_latency_law *law;   /* borrowed, instead of `latency`; NULL = none */
 };
 
 /* Names of `manner` and `retry_after` in their order, for option rows (cli/teacher.c); end with
@@ -69,10 +72,31 @@ extern const char *const scope_teacher_retry_names[];
 
 struct scope_teacher_solutions;
 
+/* One recorded call. */
+enum scope_teacher_recorded_end {
+        SCOPE_TEACHER_RECORDED_WHOLE,
+        SCOPE_TEACHER_RECORDED_TRUNCATED,
+        SCOPE_TEACHER_RECORDED_STATUS,   /* failed with `status` */
+        SCOPE_TEACHER_RECORDED_GARBAGE,  /* 200, and no chat completion */
+        SCOPE_TEACHER_RECORDED_CUT,      /* the connection broke */
+        SCOPE_TEACHER_RECORDED_HANG
+};
+struct scope_teacher_recorded {
+        enum scope_teacher_recorded_end end;
+        int32_t status;
+        uint64_t latency_ns;
+        struct scope_string content;
+};
+
 struct scope_teacher_script {
         struct scope_teacher_script_options options;
         /* Worked solutions that it knows, set after init; NULL = problems of builtin:chain only. */
         const struct scope_teacher_solutions *solutions;
+        /* Answers with what was recorded instead, in the recorded time and without other faults;
+         * false: it was not asked this. Set after init; NULL = it solves. */
+        bool (*recorded)(void *context, struct scope_string problem, struct scope_string prefix,
+                struct scope_teacher_recorded *ret_recorded);
+        void *recorded_context;
         struct scope_latency_law latency;
         double fault[SCOPE_TEACHER_FAULT_COUNT]; /* shares */
 };

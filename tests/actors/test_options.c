@@ -79,6 +79,8 @@ static const struct {
                 "sim.decode sim.prm sim.learn sim.publish sim.swap "
                 "sim.prefill_rate sim.refined sim.transfer sim.rollouts_per_host "
                 "rollout.straggler pipeline.partial_rollout" },
+        { "cli/test_recording.c", "stages.rollout stages.prm stages.teacher stages.learner "
+                                  "stages.replay" },
         { "cli/test_plan.c",
                 "plan.shape plan.prm_shape plan.prompt_tokens plan.response_tokens plan.longest "
                 "plan.decode_rate plan.prm_rate plan.learn_rate plan.refined "

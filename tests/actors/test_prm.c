@@ -33,7 +33,7 @@ struct question {
         struct scope_layout *layout;
         struct scope_engine *engine, *twin;
         float expected[ITEMS][STEPS];
-        uint32_t answers, errors;
+        uint32_t answers, errors, recorded;
 };
 
 static void question_init(struct question *question, struct scope_tokenizer *tokenizer)
@@ -112,7 +112,16 @@ static void hear(struct scope_actor *peer, struct station *station, struct scope
                 question->errors++;
                 return;
         }
+        if ((*message)->kind == SCOPE_KIND_REPLIED) { /* the same for the recorder, first */
+                struct scope_control line;
+                assert_ok(scope_message_read_control(
+                        peer, *message, &station->stages.limits, &line));
+                question->recorded++;
+                assert_memory_equal(line.text.at, "{\"of\":\"prm\",\"group\":5,", 22);
+                return;
+        }
         assert_int_equal((*message)->kind, SCOPE_KIND_SCORED);
+        assert_true(question->recorded > question->answers);
         assert_int_equal((*message)->tag, question->answers++);
         assert_ok(
                 scope_message_read_score_answer(peer, *message, &station->stages.limits, &answer));

@@ -91,6 +91,89 @@ static void test_ping_pong_over_two_loops(void **state)
         ping_pong(2, 5000);
 }
 
+/* --- jobs that only take time ----------------------------------------------------------------- */
+
+enum { TIMED_JOBS = 6, TIMED_LONG = 99 };
+
+struct timed {
+        struct scope_system *system;
+        uint64_t due_ns, early_ns; /* early: by how much the worst end came before it was due */
+        atomic_uint ran;
+        unsigned ended;
+        bool hang;
+};
+
+static enum scope_err count_run(void *arg, unsigned rank, unsigned size)
+{
+        struct timed *timed = arg;
+        (void)rank;
+        (void)size;
+        atomic_fetch_add_explicit(&timed->ran, 1, memory_order_relaxed);
+        return SCOPE_OK;
+}
+
+/* Each follows the one before at once, counted from when that was due; the last one also runs. */
+static void timed_receive(struct scope_actor *self, void *state, struct scope_message *message)
+{
+        struct timed *timed = *(struct timed **)state;
+        bool start = message->kind == SCOPE_KIND_START;
+        uint64_t now_ns = scope_now_ns(self);
+        struct scope_job job = { .cores = 2, .cost_only = true, .timed = true, .arg = timed };
+        scope_message_free(message);
+        if (!start && now_ns < timed->due_ns && timed->due_ns - now_ns > timed->early_ns)
+                timed->early_ns = timed->due_ns - now_ns;
+        timed->ended += !start;
+        if (timed->ended == TIMED_JOBS) {
+                if (!timed->hang) {
+                        scope_system_drain(timed->system, MS(5000));
+                        return;
+                }
+                job.cost_ns = MS(3600000);
+                assert_ok(scope_compute(self, &job, TIMED_LONG));
+                scope_fail_for_good(self, SCOPE_ERR_DEVICE, "with a job under way");
+                return;
+        }
+        job.cost_ns = MS(2);
+        job.since_ns = start ? 0 : timed->due_ns;
+        timed->due_ns = (start ? now_ns : timed->due_ns) + job.cost_ns;
+        if (timed->ended + 1 == TIMED_JOBS) {
+                job.run = count_run;
+                job.cost_only = false;
+        }
+        assert_ok(scope_compute(self, &job, timed->ended));
+}
+
+static const struct scope_actor_class timed_class = {
+        .name = "timed", .state_bytes = sizeof(void *), .init = keep_args, .receive = timed_receive
+};
+
+static struct timed run_timed(bool hang, enum scope_err wanted)
+{
+        struct scope_system_options options = options_of(1);
+        struct timed timed = { .hang = hang };
+        timed.system = system_of(&options);
+        (void)add(timed.system, "timed", 0, &timed_class, &timed);
+        assert_int_equal(scope_system_run(timed.system), wanted);
+        scope_system_destroy(timed.system);
+        return timed;
+}
+
+static void test_timed_jobs_take_their_time_and_no_worker(void **state)
+{
+        (void)state;
+        struct timed timed = run_timed(false, SCOPE_OK);
+        assert_int_equal(timed.ended, TIMED_JOBS);
+        assert_int_equal(timed.early_ns, 0);
+        assert_true(atomic_load(&timed.ran) >= 1); /* on each of its cores, once */
+        assert_true(atomic_load(&timed.ran) <= 2);
+}
+
+static void test_a_timed_job_does_not_outlive_its_actor(void **state)
+{
+        (void)state;
+        (void)run_timed(true, SCOPE_ERR_DEVICE); /* an hour would be too long to wait */
+}
+
 /* --- many senders, small mailboxes ------------------------------------------------------------ */
 
 enum { SENDERS = 8, SENT = 4000 };
@@ -551,6 +634,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_ping_pong_on_one_loop),
                 cmocka_unit_test(test_ping_pong_over_two_loops),
+                cmocka_unit_test(test_timed_jobs_take_their_time_and_no_worker),
+                cmocka_unit_test(test_a_timed_job_does_not_outlive_its_actor),
                 cmocka_unit_test(test_many_senders_into_a_small_mailbox_lose_nothing),
                 cmocka_unit_test(test_timers_due_at_once_fire_at_once),
                 cmocka_unit_test(test_drain_from_another_thread_stops_every_actor),
