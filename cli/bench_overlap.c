@@ -22,6 +22,7 @@
 #include "cli/load.h"
 #include "cli/options.h"
 #include "cli/overlap_world.h"
+#include "cli/recording.h"
 #include "cli/run.h"
 #include "cli/run_overlap.h"
 #include "cli/warmup.h"
@@ -95,6 +96,35 @@ static double machine_cpu_seconds(void)
         if (count != 8 || ticks <= 0)
                 return 0;
         return (double)(user + nice + system + irq + soft + steal) / (double)ticks;
+}
+
+/* --- what is replayed ----------------------------------------------------------------------- */
+
+/* The run of --replay itself: to be held beside the arm of its own strategy. */
+static struct {
+        enum scope_err err;
+        struct scope_diag diag;
+        struct scope_overlap_setting setting;
+        double groups_per_s;
+        bool turns; /* in the newest arm */
+} recorded;
+
+static void read_recorded(void)
+{
+        char path[SCOPE_PATH_BYTES_MAX + 32];
+        struct scope_overlap_trail *trail = NULL;
+        struct scope_overlap_report report = { 0 };
+        struct scope_trail_end end;
+        uint64_t repeat;
+        (void)snprintf(path, sizeof path, "%s/trail_000000.jsonl", flags.replay);
+        recorded.err = scope_trail_read(
+                path, &trail, &recorded.setting, &repeat, &end, &recorded.diag);
+        if (recorded.err != SCOPE_OK)
+                return;
+        recorded.err = scope_overlap_trail_report(trail, NULL, 0, &report);
+        recorded.groups_per_s = report.groups_per_s;
+        scope_overlap_trail_destroy(trail);
+        scope_trail_end_fini(&end);
 }
 
 /* --- arms ----------------------------------------------------------------------------------- */
@@ -225,7 +255,10 @@ static enum scope_exit load(const struct scope_arguments *given,
 static void settle(struct scope_overlap_run *run, const struct scope_pipeline_options *options,
         unsigned rollouts, double cores)
 {
-        run->setting = scope_overlap_setting_of(options, rollouts, cores);
+        recorded.turns = flags.replay[0] != 0 &&
+                         scope_recording_takes_turns(&recorded.setting, options);
+        run->setting =
+                scope_overlap_setting_of(options, rollouts, recorded.turns ? 1 : cores);
         bool swaps = simulates() && options->stages.rollout != SCOPE_PLAY_REPLAY;
         run->setting.swap_s = swaps ? (double)options->sim.swap * 1e-9 : 0;
 }
@@ -255,6 +288,19 @@ static enum scope_exit run_real(struct scope_overlap_run *run,
                        : SCOPE_EXIT_FAILED;
 }
 
+static double computing_s(const struct scope_overlap_world_result *result)
+{
+        uint64_t ns = 0;
+        for (unsigned i = 0; i < result->usage_count; i++)
+                for (int c = 0; c < SCOPE_IDLE_CAUSES; c++) {
+                        const char *cause = result->usage[i].idle[c].cause;
+                        if (cause != NULL &&
+                                strcmp(cause, scope_idle_words[SCOPE_IDLE_COMPUTING]) == 0)
+                                ns += result->usage[i].idle[c].ns;
+                }
+        return (double)ns * 1e-9;
+}
+
 static enum scope_exit run_simulated(struct scope_overlap_run *run,
         const struct scope_pipeline_options *options, struct listener *listener)
 {
@@ -270,6 +316,8 @@ static enum scope_exit run_simulated(struct scope_overlap_run *run,
                                : SCOPE_EXIT_FAILED;
         }
         run->end.wall_s = (double)result.virtual_ns * 1e-9;
+        if (recorded.turns) /* one machine: the bound counts all that it computes */
+                run->end.cpu_s_per_group = computing_s(&result) / fmax(1, (double)result.trained);
         return scope_trail_end_usage(&run->end, result.usage, result.usage_count) == SCOPE_OK
                        ? SCOPE_EXIT_DONE
                        : SCOPE_EXIT_FAILED;
@@ -571,35 +619,25 @@ static enum scope_exit run_tables(
         return code;
 }
 
-/* What the run that is replayed was like: to be held beside the arm of its own strategy. */
 static void tell_recorded(struct scope_text *json)
 {
-        char path[SCOPE_PATH_BYTES_MAX + 32];
-        struct scope_overlap_trail *trail = NULL;
-        struct scope_overlap_setting setting;
-        struct scope_overlap_report report = { 0 };
-        struct scope_trail_end end;
-        struct scope_diag diag = { "" };
-        uint64_t repeat;
-        (void)snprintf(path, sizeof path, "%s/trail_000000.jsonl", flags.replay);
-        enum scope_err err = scope_trail_read(path, &trail, &setting, &repeat, &end, &diag);
-        if (err == SCOPE_OK)
-                err = scope_overlap_trail_report(trail, NULL, 0, &report);
-        if (err == SCOPE_OK) {
-                (void)fprintf(stderr,
-                        "recorded: %s, eta %" PRIu64 ": %.3f groups/s in %s itself\n",
-                        setting.strategy, setting.eta, report.groups_per_s, flags.replay);
-                scope_json_open(json, "recorded", '{');
-                scope_json_text(json, "strategy", setting.strategy);
-                scope_json_uint(json, "eta", setting.eta);
-                scope_json_double(json, "groups_per_s", report.groups_per_s);
-                scope_json_close(json, '}');
-        } else {
+        if (recorded.err != SCOPE_OK) {
                 (void)fprintf(stderr, "recorded: nothing to hold this beside: %s\n",
-                        diag.text[0] != 0 ? diag.text : "too few steps");
+                        recorded.diag.text[0] != 0 ? recorded.diag.text : "too few steps");
+                return;
         }
-        scope_overlap_trail_destroy(trail);
-        scope_trail_end_fini(&end);
+        (void)fprintf(stderr,
+                "recorded: %s, eta %" PRIu64 ": %.3f groups/s in %s itself; %s\n",
+                recorded.setting.strategy, recorded.setting.eta, recorded.groups_per_s,
+                flags.replay,
+                recorded.turns ? "decoding, PRM and learner take turns on its cores"
+                               : "each stage has its own machine, and takes what it took there");
+        scope_json_open(json, "recorded", '{');
+        scope_json_text(json, "strategy", recorded.setting.strategy);
+        scope_json_uint(json, "eta", recorded.setting.eta);
+        scope_json_double(json, "groups_per_s", recorded.groups_per_s);
+        scope_json_bool(json, "take_turns", recorded.turns);
+        scope_json_close(json, '}');
 }
 
 static enum scope_exit command(const struct scope_arguments *given)
@@ -619,6 +657,8 @@ static enum scope_exit command(const struct scope_arguments *given)
                 (void)fprintf(stderr, "error: %s\n", diag.text);
                 return SCOPE_EXIT_PRECONDITION;
         }
+        if (flags.replay[0] != 0)
+                read_recorded();
         scope_json_open(&json, NULL, '{');
         scope_json_open(&json, "arms", '[');
         code = flags.from[0] != 0 ? read_tables(&json, &html)

@@ -135,8 +135,6 @@ static enum scope_err build(struct world *world, struct scope_diag *diag)
         enum scope_err err = build_stages(world, diag);
         struct scope_system_options options = { .seed = (uint64_t)world->options.run.seed,
                 .loops = 1,
-                /* each stage has its own machine: none waits for another's */
-                .compute_threads = world->stages.resources.rollout_count + 8,
                 .directory = "simulated",
                 .restarts_max = 5,
                 .restart_window_ns = 60 * SECOND,
@@ -144,10 +142,14 @@ static enum scope_err build(struct world *world, struct scope_diag *diag)
         struct scope_sim_options sim = { .seed = (uint64_t)world->options.run.seed,
                 .stop_ns = UINT64_MAX / 4,
                 .events_max = UINT64_MAX,
-                .http = scope_stage_play_teach,
-                .context = world->play };
-        if (err == SCOPE_OK)
-                err = scope_simulation_create(&options, &sim, &world->system);
+                .http = scope_stage_play_teach };
+        if (err != SCOPE_OK)
+                return err;
+        /* else each stage has its own machine: none waits for another's */
+        bool turns = scope_stage_play_takes_turns(world->play);
+        options.compute_threads = turns ? 1 : world->stages.resources.rollout_count + 8;
+        sim.context = world->play;
+        err = scope_simulation_create(&options, &sim, &world->system);
         if (err == SCOPE_OK)
                 err = scope_pipeline_add(world->system, &world->stages);
         return err;

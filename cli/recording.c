@@ -71,6 +71,15 @@ const struct scope_overlap_setting *scope_recording_setting(const struct scope_r
         return &recording->setting;
 }
 
+bool scope_recording_takes_turns(const struct scope_overlap_setting *recorded,
+        const struct scope_pipeline_options *options)
+{
+        const struct scope_strategy *strategy = scope_strategy_find(recorded->strategy);
+        return recorded->cores > 0 && strategy != NULL && strategy->eta == 0 &&
+               options->placement_count == 0 && options->stages.rollout == SCOPE_PLAY_REPLAY &&
+               options->stages.learner == SCOPE_PLAY_REPLAY;
+}
+
 uint64_t scope_recording_calls(const struct scope_recording *recording)
 {
         return recording->calls.count;

@@ -47,6 +47,12 @@ enum scope_err scope_recording_check(const struct scope_recording *recording,
 const struct scope_overlap_setting *scope_recording_setting(
         const struct scope_recording *recording);
 
+/* Decoding, scoring and learning took turns on cores that they shared: each took what it takes
+ * alone, so they take turns on them again, under any strategy. Where they ran beside each other,
+ * what was recorded holds what they cost each other, and they are played each on its own. */
+bool scope_recording_takes_turns(const struct scope_overlap_setting *recorded,
+        const struct scope_pipeline_options *options);
+
 uint64_t scope_recording_groups(const struct scope_recording *recording);
 uint64_t scope_recording_calls(const struct scope_recording *recording); /* of the teacher */
 const struct scope_recorded_group *scope_recording_group_at(

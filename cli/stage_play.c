@@ -255,6 +255,13 @@ enum scope_err scope_stage_play_create(const struct scope_pipeline_options *opti
         return err;
 }
 
+bool scope_stage_play_takes_turns(const struct scope_stage_play *play)
+{
+        return play->recording != NULL &&
+               scope_recording_takes_turns(
+                       scope_recording_setting(play->recording), play->options);
+}
+
 bool scope_stage_play_words(const struct scope_stage_play *play, char *ret_words, size_t bytes)
 {
         static const char *const plays[] = { "native", "sim", "replay" };

@@ -68,14 +68,15 @@ static void write_event(FILE *file, enum scope_audit_kind kind, uint64_t group, 
 }
 
 /* Each batch of 16 samples is submitted at once to 8 slots: half of them wait 8 s. */
-static void write_trail(void)
+static void write_trail(double cores)
 {
         struct scope_overlap_setting setting = { .strategy = "serial",
                 .prompts_per_step = BATCH,
                 .group_size = SAMPLES,
                 .slots = SLOTS,
                 .teacher_concurrency = 2,
-                .queue_groups = 64 };
+                .queue_groups = 64,
+                .cores = cores };
         FILE *file = open_part("trail_000000.jsonl");
         scope_trail_write_begin(file, &setting, 0);
         for (uint64_t batch = 0; batch < GROUPS / BATCH; batch++) {
@@ -189,7 +190,7 @@ static int write_recording(void **state)
         }
         (void)snprintf(path, sizeof path, "%s/rollouts", directory);
         assert_ok(scope_directory_create(path, NULL));
-        write_trail();
+        write_trail(0);
         write_words();
         write_replies();
         return 0;
@@ -276,6 +277,19 @@ static void test_what_if_it_had_overlapped(void **state)
                 ALL_REPLAYED, "pipeline.strategy=async", "pipeline.eta=2", NULL });
         near(async, 20); /* the teacher binds */
         assert_true(async < serial / 2);
+}
+
+/* What it computes for a batch: decoding, four scores, the step, the export. */
+static void test_stages_that_shared_cores_take_turns_again(void **state)
+{
+        (void)state;
+        static const char *const async[] = { ALL_REPLAYED, "pipeline.strategy=async",
+                "pipeline.eta=2", "teacher.concurrency=16", NULL };
+        near(step_s(async), 16);
+        write_trail(2);
+        near(step_s((const char *const[]){ ALL_REPLAYED, NULL }), 16 + 4 + 20 + 5 + 1);
+        near(step_s(async), 16 + 4 + 5 + 1);
+        write_trail(0);
 }
 
 static void test_recorded_and_drawn_stages_mix(void **state)
@@ -432,6 +446,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_a_replayed_run_takes_the_recorded_times),
                 cmocka_unit_test(test_what_if_it_had_overlapped),
+                cmocka_unit_test(test_stages_that_shared_cores_take_turns_again),
                 cmocka_unit_test(test_recorded_and_drawn_stages_mix),
                 cmocka_unit_test(test_times_are_drawn_from_a_trace),
                 cmocka_unit_test(test_groups_samples_and_scores),

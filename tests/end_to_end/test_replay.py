@@ -90,7 +90,7 @@ def test_what_if_of_a_recorded_run(world):
     expect_equal(set(arms), {'serial', 'teacher_overlap'}, 'arms')
     expect_equal(table['recorded']['strategy'], 'serial', 'recorded')
     expect(table['recorded']['groups_per_s'] > 0, table['recorded'])
-    expect(arms['teacher_overlap']['speedup_over_serial'] >= 0.99, arms)
+    expect(arms['teacher_overlap']['speedup_over_serial'] > 0.9, arms)
     faster = json.loads(world.call(*words, '--set', 'stages.teacher=sim', '--set',
                                    'solver.latency=constant:0s').out)
     expect(faster['arms'][0]['measured_groups_per_s'] > arms['serial']['measured_groups_per_s'],
