@@ -14,13 +14,13 @@
 #include "base/buffer.h"
 #include "base/check.h"
 #include "base/rng.h"
-#include "kernels/gemm_packed.h"
+#include "bench/machine.h"
 #include "kernels/kernels.h"
 #include "models/engine.h"
 #include "models/tokenizer_tiny.h"
 #include "runtime/compute_pool.h"
 
-enum { PROMPT = 26, RESPONSE = 52, GROUP = 8, ROWS = 64, K = 256, N = 256, READ_MIB = 256 };
+enum { PROMPT = 26, RESPONSE = 52, GROUP = 8 };
 
 struct setup {
         const char *shape;
@@ -42,83 +42,6 @@ static double cpu_now(void)
         struct timespec time;
         (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
         return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
-static void *must_have(void *memory)
-{
-        scope_assert(memory != NULL);
-        return memory;
-}
-
-/* --- what the machine can do --------------------------------------------------------------- */
-
-struct probe {
-        const struct scope_kernels *kernels;
-        const float *big;
-        double amount[2]; /* of each rank: flop or bytes a second */
-};
-
-static enum scope_err probe_flop(void *arg, unsigned rank, unsigned size)
-{
-        struct probe *probe = arg;
-        (void)size;
-        float *x = must_have(aligned_alloc(64, ROWS * K * sizeof *x));
-        float *w = must_have(aligned_alloc(64, scope_gemm_packed_bytes(SCOPE_FORM_F32, N, K)));
-        float *y = must_have(aligned_alloc(64, ROWS * N * sizeof *y));
-        struct scope_gemm_packed_args args = { .x = x, .packed = w, .y = y, .m = ROWS, .n = N,
-                .k = K, .panel_end = scope_panel_count(N) };
-        memset(x, 0, ROWS * K * sizeof *x);
-        memset(w, 0, scope_gemm_packed_bytes(SCOPE_FORM_F32, N, K));
-        double begin = now(), flop = 0, end;
-        do {
-                for (int i = 0; i < 16; i++)
-                        scope_assert(probe->kernels->gemm_packed(&args, NULL) == SCOPE_OK);
-                flop += 16.0 * 2 * ROWS * N * K;
-                end = now();
-        } while (end - begin < 0.3);
-        probe->amount[rank] = flop / (end - begin);
-        free(x);
-        free(w);
-        free(y);
-        return SCOPE_OK;
-}
-
-static enum scope_err probe_bytes(void *arg, unsigned rank, unsigned size)
-{
-        struct probe *probe = arg;
-        size_t count = (size_t)READ_MIB * 1024 * 1024 / sizeof(float) / size;
-        const float *from = probe->big + rank * count;
-        volatile float kept;
-        double begin = now(), bytes = 0, end;
-        do {
-                float sum[16] = { 0 };
-                for (size_t i = 0; i < count; i += 16)
-                        for (int j = 0; j < 16; j++)
-                                sum[j] += from[i + (size_t)j];
-                kept = sum[0] + sum[15];
-                bytes += (double)count * sizeof(float);
-                end = now();
-        } while (end - begin < 0.3);
-        (void)kept;
-        probe->amount[rank] = bytes / (end - begin);
-        return SCOPE_OK;
-}
-
-static void probe_machine(struct scope_compute_pool *pool, unsigned cores, double *ret_flop,
-        double *ret_bytes)
-{
-        struct probe probe = { .kernels = must_have((void *)(uintptr_t)scope_kernels_pick(
-                                       SCOPE_DEVICE_CPU)) };
-        struct scope_job job = { .run = probe_flop, .arg = &probe, .cores = (uint8_t)cores };
-        scope_assert(scope_compute_pool_run(pool, &job) == SCOPE_OK);
-        *ret_flop = probe.amount[0] + (cores > 1 ? probe.amount[1] : 0);
-        float *big = must_have(malloc((size_t)READ_MIB * 1024 * 1024));
-        memset(big, 1, (size_t)READ_MIB * 1024 * 1024);
-        probe.big = big;
-        job.run = probe_bytes;
-        scope_assert(scope_compute_pool_run(pool, &job) == SCOPE_OK);
-        *ret_bytes = probe.amount[0] + (cores > 1 ? probe.amount[1] : 0);
-        free(big);
 }
 
 /* --- the engine ---------------------------------------------------------------------------- */
@@ -150,7 +73,8 @@ static void run_batch(struct scope_engine *engine, struct scope_compute_pool *po
 }
 
 static void measure(const struct setup *setup, struct scope_compute_pool *pool,
-        const struct scope_layout *layout, struct scope_buffer *weights, double flop, double bytes)
+        const struct scope_layout *layout, struct scope_buffer *weights,
+        const struct scope_bench_machine *machine)
 {
         struct scope_engine *engine;
         struct scope_engine_options options = { .layout = layout, .slots = setup->batch,
@@ -180,8 +104,8 @@ static void measure(const struct setup *setup, struct scope_compute_pool *pool,
                "\"best_round\": %.0f, \"cpu_us_per_token\": %.2f, \"flop_share\": %.3f, "
                "\"byte_share\": %.3f}\n",
                 setup->shape, setup->batch, setup->cores, rate, best, cpu_us,
-                rate * weight_flop / flop,
-                rate * passes * 4.0 * (double)layout->parameter_count / bytes);
+                rate * weight_flop / machine->flop,
+                rate * passes * 4.0 * (double)layout->parameter_count / machine->read);
         scope_engine_destroy(engine);
 }
 
@@ -228,19 +152,18 @@ int main(int argc, char **argv)
         struct scope_model_config config = config_of(setup.shape);
         struct scope_layout *layout;
         struct scope_buffer *weights;
-        double flop, bytes;
         scope_assert(scope_compute_pool_create(&options, &pool) == SCOPE_OK);
         scope_assert(scope_layout_create(&config, &layout) == SCOPE_OK);
         scope_assert(
                 scope_buffer_create(layout->float_count * sizeof(float), &weights) == SCOPE_OK);
         scope_layout_randomise(layout, 1, scope_buffer_data(weights));
-        probe_machine(pool, setup.cores, &flop, &bytes);
+        struct scope_bench_machine machine = scope_bench_machine(pool, setup.cores);
         printf("{\"kernels\": \"%s\", \"gemm_gflops\": %.0f, \"read_gb_per_s\": %.1f}\n",
-                scope_kernels_pick(SCOPE_DEVICE_CPU)->variant, flop / 1e9, bytes / 1e9);
+                scope_kernels_pick(SCOPE_DEVICE_CPU)->variant, machine.flop / 1e9, machine.read / 1e9);
         bool all = setup.batch == 0;
         for (size_t i = 0; i < (all ? sizeof batches / sizeof *batches : 1); i++) {
                 setup.batch = all ? batches[i] : setup.batch;
-                measure(&setup, pool, layout, weights, flop, bytes);
+                measure(&setup, pool, layout, weights, &machine);
         }
         scope_buffer_drop(weights);
         scope_layout_destroy(layout);

@@ -23,7 +23,7 @@ static struct export_flags {
 } flags;
 static const struct scope_option rows[] = {
         SCOPE_ENUM_OPTION(export_flags, dtype, "f32", dtypes,
-                "of the weights; a directory holds f32 or bf16, a .gguf f32, f16 or q8_0"),
+                "of the weights; a directory holds f32 or bf16, a .gguf any"),
         SCOPE_SIZE_OPTION(export_flags, shard, "5000000000", 1, 1e15,
                 "largest safetensors file of a directory"),
         SCOPE_OPTION_END,
@@ -71,9 +71,6 @@ static enum scope_err find_model(const char *source, char *ret_path, struct scop
 static enum scope_err check_dtype(const char *target, struct scope_diag *diag)
 {
         const bool gguf = scope_is_gguf(target);
-        if (gguf && flags.dtype == DTYPE_BF16)
-                return scope_diag_set(diag, SCOPE_ERR_ARGUMENT,
-                        "--dtype bf16: a .gguf is written as f32, f16 or q8_0");
         if (!gguf && (flags.dtype == DTYPE_F16 || flags.dtype == DTYPE_Q8_0))
                 return scope_diag_set(diag, SCOPE_ERR_ARGUMENT,
                         "--dtype %s: a directory is written as f32 or bf16; for a GGUF file the "
@@ -85,7 +82,7 @@ static enum scope_err save(const char *target, const char *source, const struct 
         struct scope_diag *diag)
 {
         static const enum scope_gguf_form forms[] = { [DTYPE_F32] = SCOPE_GGUF_AS_F32,
-                [DTYPE_BF16] = SCOPE_GGUF_AS_F32, [DTYPE_F16] = SCOPE_GGUF_AS_F16,
+                [DTYPE_BF16] = SCOPE_GGUF_AS_BF16, [DTYPE_F16] = SCOPE_GGUF_AS_F16,
                 [DTYPE_Q8_0] = SCOPE_GGUF_AS_Q8_0 };
         const struct scope_model_save_options options = { .like = source,
                 .dtype = flags.dtype == DTYPE_BF16 ? SCOPE_STORED_BF16 : SCOPE_STORED_F32,

@@ -1,9 +1,11 @@
 /* gemm_packed.h - y = x W^T for few rows and weights that are used again and again, packed once.
  * Why: decoding reads every weight for a handful of rows; in packed order it reads memory straight
- * through, and half or a quarter of it where weights are rounded to bf16 or 8 bits. x, y and every
- * sum stay f32: only the weights are rounded.
+ * through, and half or a quarter of it where weights are rounded to bf16 or 8 bits. x, y and sums
+ * stay f32, but for int8: there x is rounded to 16 bits (a scale for 32 neighbours: an error of at
+ * most 2^-16 of the largest), so that integer units multiply; sums of 32 products are exact.
  * (1) Element y[i,j] is one chain over k in rising order, whatever m is, whatever other rows hold
- *     and whatever panels are asked for: a sample does not depend on its batch or on the cores. */
+ *     and whatever panels are asked for: a sample does not depend on its batch or on the cores.
+ * (2) A number in x that is not finite makes its row's results not finite. */
 #pragma once
 
 #include <stdbool.h>
@@ -18,8 +20,9 @@ enum {
 /* A panel, its columns c in [0, 32):
  *   f32   [k][32] floats
  *   bf16  [k][16] words: column j in the low half of word j, column 16 + j in the high half
- *   int8  [blocks of 32 along k] of a scale a column (bf16, 16 words as above), then [32][32]
- *         bytes; a weight is byte * scale */
+ *   int8  [blocks of 32 along k] of a scale a column (bf16, 16 words as above), then 16 times two
+ *         neighbours along k: [16] words of four bytes, column j of the first and second in bytes
+ *         0 and 2, column 16 + j in bytes 1 and 3; a weight is byte * scale */
 enum scope_form {
         SCOPE_FORM_F32,
         SCOPE_FORM_BF16,
@@ -32,6 +35,10 @@ struct scope_gemm_packed_args {
         const void *next;   /* what will be read after this, to be fetched early; NULL = unknown */
         const float *bias;  /* [n], NULL = none */
         float *y;           /* [m,n]: only columns of panels [panel_begin, panel_end) are touched */
+        /* int8 only: scope_gemm_packed_scratch(m, k) bytes, 64-byte aligned, where x is rounded to.
+         * `rounded`: it still holds this x from the call before. */
+        void *scratch;
+        bool rounded;
         uint32_t m, n, k, panel_begin, panel_end;
         enum scope_form weights;
         bool accumulate;    /* y += */
@@ -57,6 +64,23 @@ static inline size_t scope_panel_bytes(enum scope_form weights, uint32_t k)
 static inline size_t scope_gemm_packed_bytes(enum scope_form weights, uint32_t n, uint32_t k)
 {
         return scope_panel_count(n) * scope_panel_bytes(weights, k);
+}
+
+#define SCOPE_SHORT_MAX 32767.0f
+#define SCOPE_SHORT_TINY 1e-30f /* blocks of x with nothing larger are 0 */
+
+/* Rows of x rounded for int8: [m, blocks, 32] 16-bit numbers, then a scale each [m, blocks]. */
+static inline size_t scope_gemm_packed_scratch(uint32_t m, uint32_t k)
+{
+        size_t blocks = k / SCOPE_SCALE_BLOCK + (k % SCOPE_SCALE_BLOCK != 0);
+        return m * blocks * (SCOPE_SCALE_BLOCK * sizeof(int16_t) + sizeof(float));
+}
+
+/* Where weight (i, lane) of a block of int8 stands behind the scales. */
+static inline uint32_t scope_int8_place(uint32_t i, uint32_t lane)
+{
+        return i / 2 * (2 * SCOPE_PANEL) + lane % (SCOPE_PANEL / 2) * 4 + i % 2 * 2
+                + lane / (SCOPE_PANEL / 2);
 }
 
 /* bf16 is the upper half of a float. */

@@ -1,7 +1,9 @@
-/* gemm_packed_cpu.c - a tile of rows x panels is kept in registers while k runs.
+/* gemm_packed_cpu.c - a tile of rows x columns is kept in registers while k runs.
  * Every tile form adds the same products in the same order, so the form does not show in the
  * result. */
 #include "kernels/gemm_packed.h"
+
+#include <math.h>
 
 #include "base/check.h"
 #include "kernels/cpu.h"
@@ -12,6 +14,11 @@ enum {
         VECTORS = SCOPE_PANEL / SIMD_WIDTH, /* of one panel's row */
         PAIRS = VECTORS / 2,                /* that lie in the two halves of the panel */
         TILE_ROWS = VECTORS == 2 ? 8 : VECTORS == 4 ? 3 : 1,
+        SHORT_ROWS = VECTORS == 2 ? 8 : VECTORS == 4 ? 6 : 4, /* int8: of one pair of vectors */
+        ALONE = VECTORS == 2 ? 4 : VECTORS == 4 ? 3 : 1, /* panels of one row at once */
+        LINE = 64,
+        NEAR = 4096, /* bytes; what memory takes to answer, at its speed, and some more */
+        NEAR_BLOCKS = NEAR / SCOPE_SCALED_BYTES + 1,
 };
 
 /* One row of one panel goes out; the last panel may be narrower than 32. */
@@ -36,8 +43,6 @@ SIMD_INLINE void put(const struct scope_gemm_packed_args *args, uint32_t row, ui
         }
 }
 
-typedef int8_t simd_bytes __attribute__((vector_size(SIMD_WIDTH)));
-
 SIMD_INLINE simd_int load_words(const void *from)
 {
         simd_int value;
@@ -45,81 +50,52 @@ SIMD_INLINE simd_int load_words(const void *from)
         return value;
 }
 
-/* SIMD_WIDTH signed bytes as floats. */
-SIMD_INLINE simd_vec load_bytes(const void *from)
-{
-#if defined(__AVX512F__)
-        return (simd_vec)_mm512_cvtepi32_ps(
-                _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)from)));
-#elif defined(__AVX2__)
-        return (simd_vec)_mm256_cvtepi32_ps(
-                _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)from)));
-#else
-        simd_bytes bytes;
-        memcpy(&bytes, from, sizeof bytes);
-        return __builtin_convertvector(bytes, simd_vec);
-#endif
-}
-
 /* Bytes of one k of a panel. */
 SIMD_INLINE size_t step_of(const enum scope_form weights)
 {
-        return weights == SCOPE_FORM_F32 ? 4 * SCOPE_PANEL
-                : weights == SCOPE_FORM_BF16 ? 2 * SCOPE_PANEL : SCOPE_PANEL;
+        return weights == SCOPE_FORM_F32 ? 4 * SCOPE_PANEL : 2 * SCOPE_PANEL;
 }
 
 /* Columns [h W, h W + W) and [16 + h W, ...) of one k: what each form makes of two vectors. */
 SIMD_INLINE void load_weights(const unsigned char *from, const enum scope_form weights,
-        const int h, const simd_vec *scale, simd_vec *ret_low, simd_vec *ret_high)
+        const int h, simd_vec *ret_low, simd_vec *ret_high)
 {
         if (weights == SCOPE_FORM_F32) {
                 *ret_low = simd_load((const float *)(const void *)from + h * SIMD_WIDTH);
                 *ret_high = simd_load(
                         (const float *)(const void *)from + HALF_PANEL + h * SIMD_WIDTH);
-        } else if (weights == SCOPE_FORM_BF16) {
+        } else {
                 simd_int words = load_words(from + h * 4 * SIMD_WIDTH);
                 *ret_low = (simd_vec)(words << 16);
                 *ret_high = (simd_vec)(words & (int32_t)0xffff0000);
-        } else {
-                *ret_low = load_bytes(from + h * SIMD_WIDTH) * scale[0];
-                *ret_high = load_bytes(from + HALF_PANEL + h * SIMD_WIDTH) * scale[1];
         }
 }
 
-/* What is read next, and how far into it one k comes: memory works ahead while we multiply. */
+/* Memory works ahead while we multiply: `next` is what is read after these panels, `near` how far
+ * before its use it is asked for. 0: a panel before, by several tiles, each its share of it. */
 struct ahead {
-        const unsigned char *at;
-        size_t step, panel_bytes;
+        const unsigned char *next;
+        size_t step, near, panel_bytes;
 };
 
-/* sum += x[., first, first + count) times that part of the panels: `from` is where it begins. */
+/* sum += x[., first, first + count) times that part of the panels: `from` is where it begins and
+ * `ahead` what is asked for meanwhile. */
 SIMD_INLINE void multiply(const float *x, size_t k, size_t count, const unsigned char *from,
-        struct ahead *ahead, simd_vec (*sum)[4][VECTORS], const int rows, const int panels,
+        const unsigned char *ahead, size_t ahead_step, size_t panel_bytes,
+        simd_vec (*sum)[4][VECTORS], const int rows, const int panels,
         const enum scope_form weights)
 {
-        simd_vec scale[4][PAIRS][2];
-        size_t panel_bytes = ahead->panel_bytes;
-        const unsigned char *next = ahead->at;
-        if (weights == SCOPE_FORM_INT8) {
-                SIMD_UNROLL
-                for (int p = 0; p < panels; p++)
-                        SIMD_UNROLL
-                        for (int h = 0; h < PAIRS; h++)
-                                load_weights(from + (size_t)p * panel_bytes, SCOPE_FORM_BF16, h,
-                                        NULL, &scale[p][h][0], &scale[p][h][1]);
-                from += 2 * SCOPE_PANEL;
-        }
-        for (size_t i = 0; i < count; i++, from += step_of(weights), next += ahead->step) {
+        for (size_t i = 0; i < count; i++, from += step_of(weights), ahead += ahead_step) {
                 SIMD_UNROLL
                 for (int p = 0; p < panels; p++) {
-                        __builtin_prefetch(next + (size_t)p * panel_bytes, 0, 2);
+                        __builtin_prefetch(ahead + (size_t)p * panel_bytes, 0, 3);
                         if (weights == SCOPE_FORM_F32)
-                                __builtin_prefetch(next + (size_t)p * panel_bytes + 64, 0, 2);
+                                __builtin_prefetch(ahead + (size_t)p * panel_bytes + LINE, 0, 3);
                         SIMD_UNROLL
                         for (int h = 0; h < PAIRS; h++) {
                                 simd_vec low, high;
-                                load_weights(from + (size_t)p * panel_bytes, weights, h,
-                                        scale[p][h], &low, &high);
+                                load_weights(from + (size_t)p * panel_bytes, weights, h, &low,
+                                        &high);
                                 SIMD_UNROLL
                                 for (int r = 0; r < rows; r++) {
                                         float value = x[(size_t)r * k + i];
@@ -129,16 +105,15 @@ SIMD_INLINE void multiply(const float *x, size_t k, size_t count, const unsigned
                         }
                 }
         }
-        ahead->at = next;
 }
 
 SIMD_INLINE void tile(const struct scope_gemm_packed_args *args, uint32_t row, uint32_t panel,
-        struct ahead ahead, const int rows, const int panels, const enum scope_form weights)
+        const struct ahead *ahead, const int rows, const int panels,
+        const enum scope_form weights)
 {
-        size_t k = args->k;
+        size_t k = args->k, bytes = ahead->panel_bytes, first = 0, near = ahead->near;
         const float *x = args->x + row * k;
-        const unsigned char *from =
-                (const unsigned char *)args->packed + panel * ahead.panel_bytes;
+        const unsigned char *from = (const unsigned char *)args->packed + panel * bytes;
         simd_vec sum[8][4][VECTORS]; /* rows x panels of it are used: registers */
         SIMD_UNROLL
         for (int r = 0; r < rows; r++)
@@ -147,12 +122,13 @@ SIMD_INLINE void tile(const struct scope_gemm_packed_args *args, uint32_t row, u
                         SIMD_UNROLL
                         for (int v = 0; v < VECTORS; v++)
                                 sum[r][p][v] = (simd_vec){ 0 };
-        if (weights != SCOPE_FORM_INT8)
-                multiply(x, k, k, from, &ahead, sum, rows, panels, weights);
-        else
-                for (size_t i = 0; i < k; i += SCOPE_SCALE_BLOCK, from += SCOPE_SCALED_BYTES)
-                        multiply(x + i, k, k - i < SCOPE_SCALE_BLOCK ? k - i : SCOPE_SCALE_BLOCK,
-                                from, &ahead, sum, rows, panels, weights);
+        if (near != 0) {
+                first = near < bytes ? k - near / step_of(weights) : 0;
+                multiply(x, k, first, from, from + near, step_of(weights), bytes, sum, rows,
+                        panels, weights);
+        }
+        multiply(x + first, k, k - first, from + first * step_of(weights), ahead->next,
+                ahead->step, bytes, sum, rows, panels, weights);
         SIMD_UNROLL
         for (int r = 0; r < rows; r++)
                 SIMD_UNROLL
@@ -170,31 +146,41 @@ static const unsigned char *next_panel(const struct scope_gemm_packed_args *args
         return args->next;
 }
 
-/* Rows [0, m) of one panel, TILE_ROWS at a time. Each tile asks memory for its share of the next
- * panel. */
+#define ROWS_CASE(rows)                                                                            \
+        case rows:                                                                                 \
+                TILE(rows);                                                                        \
+                break;
+#define ROWS_SWITCH(count)                                                                         \
+        switch (count) {                                                                           \
+                ROWS_CASE(1)                                                                       \
+                ROWS_CASE(2)                                                                       \
+                ROWS_CASE(3)                                                                       \
+                ROWS_CASE(4)                                                                       \
+                ROWS_CASE(5)                                                                       \
+                ROWS_CASE(6)                                                                       \
+                ROWS_CASE(7)                                                                       \
+                ROWS_CASE(8)                                                                       \
+        default:                                                                                   \
+                break;                                                                             \
+        }
+
+/* All rows of one panel, in tiles as equal as can be: a tile of one row leaves most multipliers
+ * idle. */
 SIMD_INLINE void panel_rows(const struct scope_gemm_packed_args *args, uint32_t panel,
         const enum scope_form weights)
 {
-        uint32_t row = 0, tiles = (args->m + TILE_ROWS - 1) / TILE_ROWS;
-        struct ahead ahead = { next_panel(args, panel + 1), step_of(weights) / tiles,
+        const uint32_t most = weights == SCOPE_FORM_BF16 && TILE_ROWS == 3 ? 2 : TILE_ROWS;
+        uint32_t tiles = (args->m + most - 1) / most;
+        struct ahead ahead = { next_panel(args, panel + 1), step_of(weights) / tiles, 0,
                 scope_panel_bytes(weights, args->k) };
-        for (; row + TILE_ROWS <= args->m; row += TILE_ROWS, ahead.at += ahead.step * args->k)
-                tile(args, row, panel, ahead, TILE_ROWS, 1, weights);
-        switch (args->m - row) {
-#define CASE(rows)                                                                                 \
-        case rows:                                                                                 \
-                tile(args, row, panel, ahead, rows < TILE_ROWS ? rows : 1, 1, weights);            \
-                break;
-                CASE(1)
-                CASE(2)
-                CASE(3)
-                CASE(4)
-                CASE(5)
-                CASE(6)
-                CASE(7)
-#undef CASE
-        default:
-                break;
+        for (uint32_t row = 0, rows; row < args->m; row += rows, tiles--) {
+                rows = (args->m - row + tiles - 1) / tiles;
+#define TILE(count)                                                                                \
+        if (count <= TILE_ROWS)                                                                    \
+                tile(args, row, panel, &ahead, count <= TILE_ROWS ? count : 1, 1, weights)
+                ROWS_SWITCH(rows)
+#undef TILE
+                ahead.next += ahead.step * args->k;
         }
 }
 
@@ -202,20 +188,231 @@ SIMD_INLINE void all_panels(
         const struct scope_gemm_packed_args *args, const enum scope_form weights)
 {
         uint32_t panel = args->panel_begin, end = args->panel_end;
-        struct ahead ahead = { NULL, step_of(weights), scope_panel_bytes(weights, args->k) };
+        struct ahead ahead = { NULL, step_of(weights), NEAR, scope_panel_bytes(weights, args->k) };
         /* Few rows leave registers free: several panels at once keep the multipliers busy. */
-        if (args->m == 1 && VECTORS <= 4)
-                for (; panel + 8 / VECTORS <= end; panel += 8 / VECTORS) {
-                        ahead.at = next_panel(args, panel + 8 / VECTORS);
-                        tile(args, 0, panel, ahead, 1, VECTORS == 2 ? 4 : 2, weights);
+        if (args->m == 1)
+                for (; panel + ALONE <= end; panel += ALONE) {
+                        ahead.next = next_panel(args, panel + ALONE);
+                        tile(args, 0, panel, &ahead, 1, ALONE, weights);
                 }
         if (args->m == 2 && VECTORS == 2)
                 for (; panel + 2 <= end; panel += 2) {
-                        ahead.at = next_panel(args, panel + 2);
-                        tile(args, 0, panel, ahead, 2, 2, weights);
+                        ahead.next = next_panel(args, panel + 2);
+                        tile(args, 0, panel, &ahead, 2, 2, weights);
                 }
         for (; panel < end; panel++)
                 panel_rows(args, panel, weights);
+}
+
+/* --- int8 --------------------------------------------------------------------------------- */
+
+typedef int16_t simd_short __attribute__((vector_size(4 * SIMD_WIDTH)));
+
+/* What the rows of one tile were rounded to. */
+struct rounded {
+        const int16_t *values; /* [rows, blocks, 32] */
+        const float *scales;   /* [rows, blocks] */
+        size_t blocks;
+};
+
+static struct rounded rounded_at(const struct scope_gemm_packed_args *args, uint32_t row)
+{
+        size_t blocks = (args->k + SCOPE_SCALE_BLOCK - 1) / SCOPE_SCALE_BLOCK;
+        const int16_t *values = args->scratch;
+        const float *scales = (const float *)(const void *)(values
+                + args->m * blocks * SCOPE_SCALE_BLOCK);
+        return (struct rounded){ values + row * blocks * SCOPE_SCALE_BLOCK, scales + row * blocks,
+                blocks };
+}
+
+/* Plain loops over 32 numbers: the compiler knows what to do. */
+static float round_block(const float *x, int16_t *ret_values)
+{
+        uint32_t bits[SCOPE_SCALE_BLOCK], highest_bits = 0;
+        float highest;
+        memcpy(bits, x, sizeof bits);
+        for (int i = 0; i < SCOPE_SCALE_BLOCK; i++) { /* as integers: what is no number is largest */
+                uint32_t magnitude = bits[i] & 0x7fffffff;
+                highest_bits = magnitude > highest_bits ? magnitude : highest_bits;
+        }
+        memcpy(&highest, &highest_bits, sizeof highest);
+        if (highest_bits >= 0x7f800000 || highest < SCOPE_SHORT_TINY) {
+                memset(ret_values, 0, SCOPE_SCALE_BLOCK * sizeof *ret_values);
+                return highest_bits >= 0x7f800000 ? NAN : 0;
+        }
+        float scale = highest / SCOPE_SHORT_MAX, inverse = 1 / scale;
+        for (int i = 0; i < SCOPE_SCALE_BLOCK; i++) {
+                float shifted = x[i] * inverse + 12582912.0f; /* 1.5 * 2^23: simd_exp says why */
+                int32_t word;
+                memcpy(&word, &shifted, sizeof word);
+                ret_values[i] = (int16_t)(word - 0x4b400000);
+        }
+        return scale;
+}
+
+static void round_rows(const struct scope_gemm_packed_args *args)
+{
+        struct rounded to = rounded_at(args, 0);
+        int16_t *values = (int16_t *)args->scratch;
+        float *scales = (float *)args->scratch + (size_t)(to.scales - (float *)args->scratch);
+        for (uint32_t row = 0; row < args->m; row++)
+                for (size_t b = 0; b < to.blocks; b++, values += SCOPE_SCALE_BLOCK) {
+                        size_t first = b * SCOPE_SCALE_BLOCK, left = args->k - first;
+                        const float *x = args->x + (size_t)row * args->k + first;
+                        float part[SCOPE_SCALE_BLOCK] = { 0 };
+                        if (left < SCOPE_SCALE_BLOCK)
+                                x = memcpy(part, x, left * sizeof *part);
+                        *scales++ = round_block(x, values);
+                }
+}
+
+/* Sums of neighbouring products. At most 16 of 2 * 127 * 32767 are added up: no overflow. */
+SIMD_INLINE simd_int multiply_pairs(simd_short a, simd_short b)
+{
+#if defined(__AVX512F__)
+        return (simd_int)_mm512_madd_epi16((__m512i)a, (__m512i)b);
+#elif defined(__AVX2__)
+        return (simd_int)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+#elif defined(__SSE2__)
+        return (simd_int)_mm_madd_epi16((__m128i)a, (__m128i)b);
+#else
+        simd_int sum;
+        for (int i = 0; i < SIMD_WIDTH; i++)
+                sum[i] = a[2 * i] * b[2 * i] + a[2 * i + 1] * b[2 * i + 1];
+        return sum;
+#endif
+}
+
+/* sum += one block of 32 along k, of `pairs` pairs of vectors from h on. */
+SIMD_INLINE void add_block(const struct rounded *x, size_t block, const unsigned char *from,
+        const unsigned char *ahead, const int h, simd_vec (*sum)[VECTORS], const int rows,
+        const int pairs)
+{
+        simd_int whole[8][VECTORS];
+        const int16_t *values = x->values + block * SCOPE_SCALE_BLOCK;
+        SIMD_UNROLL
+        for (int r = 0; r < rows; r++)
+                SIMD_UNROLL
+                for (int v = 0; v < 2 * pairs; v++)
+                        whole[r][v] = (simd_int){ 0 };
+        if (ahead != NULL)
+                __builtin_prefetch(ahead + SCOPE_SCALED_BYTES - LINE, 0, 3);
+        for (size_t i = 0; i < SCOPE_SCALE_BLOCK / 2; i++) {
+                if (ahead != NULL)
+                        __builtin_prefetch(ahead + i * LINE, 0, 3);
+                SIMD_UNROLL
+                for (int p = 0; p < pairs; p++) {
+                        simd_short words = (simd_short)load_words(from + (i + 1) * 2 * SCOPE_PANEL
+                                + (size_t)(h + p) * 4 * SIMD_WIDTH);
+                        simd_short low = words << 8 >> 8, high = words >> 8;
+                        SIMD_UNROLL
+                        for (int r = 0; r < rows; r++) {
+                                int32_t two;
+                                memcpy(&two, values + (size_t)r * x->blocks * SCOPE_SCALE_BLOCK
+                                                + 2 * i, sizeof two);
+                                simd_short both = (simd_short)((simd_int){ 0 } + two);
+                                whole[r][2 * p] += multiply_pairs(both, low);
+                                whole[r][2 * p + 1] += multiply_pairs(both, high);
+                        }
+                }
+        }
+        SIMD_UNROLL
+        for (int p = 0; p < pairs; p++) {
+                simd_vec low, high;
+                load_weights(from, SCOPE_FORM_BF16, h + p, &low, &high);
+                SIMD_UNROLL
+                for (int r = 0; r < rows; r++) {
+                        float scale = x->scales[(size_t)r * x->blocks + block];
+                        sum[r][h + p] += __builtin_convertvector(whole[r][2 * p], simd_vec)
+                                * (low * scale);
+                        sum[r][h + p + PAIRS] +=
+                                __builtin_convertvector(whole[r][2 * p + 1], simd_vec)
+                                * (high * scale);
+                }
+        }
+}
+
+/* `pairs` of PAIRS at a time; of the passes over a panel each asks for its share of the next. */
+SIMD_INLINE void tile_int8(const struct scope_gemm_packed_args *args, uint32_t row, uint32_t panel,
+        uint32_t pass, uint32_t passes, const int rows, const int pairs)
+{
+        struct rounded x = rounded_at(args, row);
+        const unsigned char *next = next_panel(args, panel + 1);
+        const unsigned char *begin = (const unsigned char *)args->packed
+                + panel * scope_panel_bytes(SCOPE_FORM_INT8, args->k);
+        simd_vec sum[8][VECTORS];
+        SIMD_UNROLL
+        for (int r = 0; r < rows; r++)
+                SIMD_UNROLL
+                for (int v = 0; v < VECTORS; v++)
+                        sum[r][v] = (simd_vec){ 0 };
+        SIMD_UNROLL
+        for (int h = 0; h < PAIRS; h += pairs, pass++)
+                for (size_t b = 0; b < x.blocks; b++) {
+                        size_t at = b * SCOPE_SCALED_BYTES;
+                        add_block(&x, b, begin + at, b % passes == pass ? next + at : NULL, h, sum,
+                                rows, pairs);
+                }
+        SIMD_UNROLL
+        for (int r = 0; r < rows; r++)
+                put(args, row + (uint32_t)r, panel, sum[r]);
+}
+
+/* One row and ALONE panels, a block of each in turn: as many streams for memory. */
+static void alone_int8(const struct scope_gemm_packed_args *args, uint32_t panel)
+{
+        struct rounded x = rounded_at(args, 0);
+        size_t bytes = scope_panel_bytes(SCOPE_FORM_INT8, args->k);
+        size_t last = x.blocks > NEAR_BLOCKS ? x.blocks - NEAR_BLOCKS : 0; /* that asks for its own */
+        const unsigned char *next = next_panel(args, panel + ALONE);
+        const unsigned char *from = (const unsigned char *)args->packed + panel * bytes;
+        simd_vec sum[ALONE][1][VECTORS];
+        memset(sum, 0, sizeof sum);
+        for (size_t b = 0; b < x.blocks; b++, from += SCOPE_SCALED_BYTES)
+                for (size_t p = 0; p < ALONE; p++) {
+                        const unsigned char *ahead = b < last
+                                ? from + NEAR_BLOCKS * SCOPE_SCALED_BYTES
+                                : next + (b - last) * SCOPE_SCALED_BYTES;
+                        add_block(&x, b, from + p * bytes, ahead + p * bytes, 0, sum[p], 1, PAIRS);
+                }
+        for (uint32_t p = 0; p < ALONE; p++)
+                put(args, 0, panel + p, sum[p][0]);
+}
+
+/* More than two rows fill the registers with one pair of vectors, and read the panel once for
+ * each: it is in the first cache. */
+static void panel_int8(const struct scope_gemm_packed_args *args, uint32_t panel)
+{
+        const uint32_t many = (args->m + SHORT_ROWS - 1) / SHORT_ROWS;
+        if (args->m == 1) {
+                tile_int8(args, 0, panel, 0, 1, 1, PAIRS);
+                return;
+        }
+        if (args->m == 2) {
+                tile_int8(args, 0, panel, 0, 1, 2, PAIRS);
+                return;
+        }
+        for (uint32_t row = 0, rows, tiles = many; row < args->m; row += rows, tiles--) {
+                rows = (args->m - row + tiles - 1) / tiles;
+#define TILE(count)                                                                                \
+        if (count <= SHORT_ROWS)                                                                   \
+                tile_int8(args, row, panel, (many - tiles) * PAIRS, many * PAIRS,                  \
+                        count <= SHORT_ROWS ? count : 1, 1)
+                ROWS_SWITCH(rows)
+#undef TILE
+        }
+}
+
+static void all_int8(const struct scope_gemm_packed_args *args)
+{
+        uint32_t panel = args->panel_begin;
+        if (!args->rounded)
+                round_rows(args);
+        if (args->m == 1)
+                for (; panel + ALONE <= args->panel_end; panel += ALONE)
+                        alone_int8(args, panel);
+        for (; panel < args->panel_end; panel++)
+                panel_int8(args, panel);
 }
 
 enum scope_err SCOPE_CPU(gemm_packed)(const struct scope_gemm_packed_args *args,
@@ -231,7 +428,7 @@ enum scope_err SCOPE_CPU(gemm_packed)(const struct scope_gemm_packed_args *args,
                 all_panels(args, SCOPE_FORM_BF16);
                 break;
         case SCOPE_FORM_INT8:
-                all_panels(args, SCOPE_FORM_INT8);
+                all_int8(args);
                 break;
         }
         return SCOPE_OK;

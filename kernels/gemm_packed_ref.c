@@ -1,5 +1,6 @@
 #include "kernels/gemm_packed.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "kernels/ref.h"
@@ -24,7 +25,24 @@ static float weight_at(const struct scope_gemm_packed_args *args, uint32_t j, ui
                 return half_at(panel + (size_t)p * SCOPE_PANEL * 2, lane);
         const unsigned char *block = panel + p / SCOPE_SCALE_BLOCK * (size_t)SCOPE_SCALED_BYTES;
         const int8_t *bytes = (const int8_t *)(block + SCOPE_PANEL * 2);
-        return half_at(block, lane) * (float)bytes[p % SCOPE_SCALE_BLOCK * SCOPE_PANEL + lane];
+        return half_at(block, lane) * (float)bytes[scope_int8_place(p % SCOPE_SCALE_BLOCK, lane)];
+}
+
+/* x[i,p], rounded where the form asks for it. */
+static double value_at(const struct scope_gemm_packed_args *args, size_t i, uint32_t p)
+{
+        const float *x = args->x + i * args->k;
+        uint32_t begin = p / SCOPE_SCALE_BLOCK * SCOPE_SCALE_BLOCK;
+        float highest = 0;
+        if (args->weights != SCOPE_FORM_INT8)
+                return x[p];
+        for (uint32_t j = begin; j < begin + SCOPE_SCALE_BLOCK && j < args->k; j++) {
+                if (!isfinite(x[j]))
+                        return NAN;
+                highest = fabsf(x[j]) > highest ? fabsf(x[j]) : highest;
+        }
+        float scale = highest / SCOPE_SHORT_MAX;
+        return highest < SCOPE_SHORT_TINY ? 0 : (double)nearbyintf(x[p] * (1 / scale)) * scale;
 }
 
 enum scope_err scope_gemm_packed_ref(const struct scope_gemm_packed_args *args,
@@ -38,7 +56,7 @@ enum scope_err scope_gemm_packed_ref(const struct scope_gemm_packed_args *args,
                         float *y = args->y + i * args->n + j;
                         double sum = args->bias != NULL ? args->bias[j] : 0;
                         for (uint32_t p = 0; p < args->k; p++)
-                                sum += (double)args->x[i * args->k + p] * weight_at(args, j, p);
+                                sum += value_at(args, i, p) * weight_at(args, j, p);
                         *y = (float)(args->accumulate ? *y + sum : sum);
                 }
         return SCOPE_OK;

@@ -25,11 +25,11 @@ static const uint64_t DEADLINE_DEFAULT_NS = 60000000000u;
 
 struct threads {
         struct scope_comm comm;
-        pthread_mutex_t mutex; /* guards arrived, and sleeping on `met` */
+        pthread_mutex_t mutex; /* guards sleeping on `met` */
         pthread_cond_t met;
-        unsigned arrived;
-        /* Written under the mutex, read without it while spinning. */
+        _Alignas(64) atomic_uint arrived;    /* at the meeting that is on */
         _Alignas(64) atomic_uint generation; /* meetings so far */
+        atomic_uint sleepers;
         atomic_int failed;                   /* enum scope_err; SCOPE_OK while open */
         _Alignas(64) const float *shown[];   /* [size] */
 };
@@ -56,27 +56,33 @@ static enum scope_err failure(struct threads *threads)
 
 static bool is_over(struct threads *threads, unsigned generation)
 {
-        /* acquire: pairs with the release in arrive(): what ranks wrote before meeting is seen
-         * after it */
-        return atomic_load_explicit(&threads->generation, memory_order_acquire) != generation ||
+        /* seq_cst: pairs with the store in arrive(): what ranks wrote before meeting is seen after
+         * it, and a sleeper that was not counted there sees it */
+        return atomic_load_explicit(&threads->generation, memory_order_seq_cst) != generation ||
                failure(threads) != SCOPE_OK;
 }
 
-/* Counts this rank in; the last one ends the meeting. Returns the meeting's number. */
+/* Counts this rank in; the last one ends the meeting. Returns the meeting's number. A decoder
+ * meets hundreds of times a token: no lock unless somebody sleeps. */
 static unsigned arrive(struct threads *threads)
 {
-        (void)pthread_mutex_lock(&threads->mutex); /* fails only for misuse */
-        /* relaxed: changed under the mutex only */
+        /* relaxed: it cannot change before this rank has arrived */
         unsigned generation = atomic_load_explicit(&threads->generation, memory_order_relaxed);
-        threads->arrived++;
-        scope_assert(threads->arrived <= threads->comm.size);
-        if (threads->arrived == threads->comm.size) {
-                threads->arrived = 0;
-                /* release: pairs with the acquire in is_over() */
-                atomic_store_explicit(&threads->generation, generation + 1, memory_order_release);
+        /* acq_rel: pairs with itself: the last one has seen what all wrote */
+        unsigned arrived = 1 + atomic_fetch_add_explicit(&threads->arrived, 1, memory_order_acq_rel);
+        scope_assert(arrived <= threads->comm.size);
+        if (arrived < threads->comm.size)
+                return generation;
+        /* relaxed: the next to touch it has seen the new generation */
+        atomic_store_explicit(&threads->arrived, 0, memory_order_relaxed);
+        /* seq_cst both: pair with is_over() and the count in sleep_until_over(): of a sleeper and
+         * us, one sees the other */
+        atomic_store_explicit(&threads->generation, generation + 1, memory_order_seq_cst);
+        if (atomic_load_explicit(&threads->sleepers, memory_order_seq_cst) != 0) {
+                (void)pthread_mutex_lock(&threads->mutex); /* fails only for misuse */
                 (void)pthread_cond_broadcast(&threads->met);
+                (void)pthread_mutex_unlock(&threads->mutex);
         }
-        (void)pthread_mutex_unlock(&threads->mutex);
         return generation;
 }
 
@@ -102,10 +108,14 @@ static void sleep_until_over(struct threads *threads, unsigned generation)
 {
         const struct timespec deadline = deadline_of(&threads->comm);
         (void)pthread_mutex_lock(&threads->mutex);
+        /* seq_cst: pairs with the load in arrive() */
+        (void)atomic_fetch_add_explicit(&threads->sleepers, 1, memory_order_seq_cst);
         while (!is_over(threads, generation))
                 if (pthread_cond_timedwait(&threads->met, &threads->mutex, &deadline) != 0 &&
                         !is_over(threads, generation))
                         fail(threads, SCOPE_ERR_DEADLINE);
+        /* relaxed: one too many only costs a lock */
+        (void)atomic_fetch_sub_explicit(&threads->sleepers, 1, memory_order_relaxed);
         (void)pthread_mutex_unlock(&threads->mutex);
 }
 
@@ -228,7 +238,9 @@ enum scope_err scope_comm_threads_create(unsigned size, struct scope_comm **ret_
                 return SCOPE_ERR_MEMORY;
         memset(threads, 0, bytes);
         threads->comm = (struct scope_comm){ .class_ = &threads_class, .size = size };
+        atomic_init(&threads->arrived, 0);
         atomic_init(&threads->generation, 0);
+        atomic_init(&threads->sleepers, 0);
         atomic_init(&threads->failed, SCOPE_OK);
         pthread_condattr_t monotonic;
         (void)pthread_condattr_init(&monotonic); /* these four cannot fail with glibc */

@@ -40,6 +40,11 @@ static void unpack_bf16(const uint8_t *bytes, size_t blocks, float *ret_values)
         scope_bf16_widen_all(bytes, blocks, ret_values);
 }
 
+static void pack_bf16(const float *values, size_t blocks, uint8_t *ret_bytes)
+{
+        scope_bf16_narrow_all(values, blocks, ret_bytes);
+}
+
 /* --- blocks of 32 ------------------------------------------------------------------------ */
 
 static void unpack_q8_0(const uint8_t *bytes, size_t blocks, float *ret_values)
@@ -186,7 +191,7 @@ static void unpack_q6_k(const uint8_t *bytes, size_t blocks, float *ret_values)
 static const struct scope_gguf_block blocks[] = {
         { "F32", SCOPE_GGUF_TENSOR_F32, 1, 4, unpack_f32, pack_f32 },
         { "F16", SCOPE_GGUF_TENSOR_F16, 1, 2, unpack_f16, pack_f16 },
-        { "BF16", SCOPE_GGUF_TENSOR_BF16, 1, 2, unpack_bf16, NULL },
+        { "BF16", SCOPE_GGUF_TENSOR_BF16, 1, 2, unpack_bf16, pack_bf16 },
         { "Q8_0", SCOPE_GGUF_TENSOR_Q8_0, BLOCK, 34, unpack_q8_0, pack_q8_0 },
         { "Q4_0", 2, BLOCK, 18, unpack_q4_0, NULL },
         { "Q4_1", 3, BLOCK, 20, unpack_q4_1, NULL },

@@ -23,7 +23,12 @@ enum scope_err scope_gguf_config(const struct scope_gguf *file,
 enum scope_err scope_gguf_model_load(
         const char *path, struct scope_model *ret_model, struct scope_diag *diag);
 
-enum scope_gguf_form { SCOPE_GGUF_AS_F32, SCOPE_GGUF_AS_F16, SCOPE_GGUF_AS_Q8_0 };
+enum scope_gguf_form {
+        SCOPE_GGUF_AS_F32,
+        SCOPE_GGUF_AS_F16,
+        SCOPE_GGUF_AS_BF16,
+        SCOPE_GGUF_AS_Q8_0
+};
 
 /* Writes the model, with the tokenizer of `directory` or of a .gguf file, into `path`, which must
  * not exist. Vectors stay F32; a matrix whose rows are no whole blocks of Q8_0 becomes F16, as in

@@ -15,6 +15,7 @@ static const struct {
 } forms[] = {
         [SCOPE_GGUF_AS_F32] = { SCOPE_GGUF_TENSOR_F32, 0 },
         [SCOPE_GGUF_AS_F16] = { SCOPE_GGUF_TENSOR_F16, 1 },
+        [SCOPE_GGUF_AS_BF16] = { SCOPE_GGUF_TENSOR_BF16, 32 },
         [SCOPE_GGUF_AS_Q8_0] = { SCOPE_GGUF_TENSOR_Q8_0, 7 },
 };
 

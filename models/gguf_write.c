@@ -14,6 +14,7 @@
 
 enum { VERSION = 3, ALIGNMENT = 32, BUFFER_BYTES = 1 << 20 };
 #define F16_MAX 65504.0f
+#define BF16_MAX 0x1.fep127f
 
 /* --- bytes ------------------------------------------------------------------------------- */
 
@@ -163,6 +164,7 @@ static enum scope_err check_row(
         struct output *out, const struct scope_gguf_item *item, const float *values)
 {
         const float max = item->type == SCOPE_GGUF_TENSOR_F16 ? F16_MAX
+                : item->type == SCOPE_GGUF_TENSOR_BF16        ? BF16_MAX
                 : item->type == SCOPE_GGUF_TENSOR_Q8_0        ? F16_MAX * 127.0f
                                                               : INFINITY;
         for (uint32_t i = 0; i < item->columns; i++)

@@ -34,7 +34,7 @@ struct scope_gguf_item {
         const float *values;    /* [rows, columns] */
         uint32_t rows, columns; /* rank 1 has its length in columns */
         uint8_t rank;
-        uint32_t type;          /* of gguf_blocks.h: F32, F16 or Q8_0 */
+        uint32_t type;          /* of gguf_blocks.h: F32, F16, BF16 or Q8_0 */
         /* 0, or rows of one head: its halves are written interleaved, as rotary pairs */
         uint32_t head_rows;
 };

@@ -44,6 +44,7 @@ struct bench {
 /* What a rank never shares. */
 struct own {
         float *normed, *attention_scratch, *sample_scratch;
+        void *rounded; /* int8: rows as the product kernel rounds them */
         enum scope_err err;
 };
 
@@ -160,6 +161,13 @@ static void carve_bench(struct scope_decoder *decoder, struct bench *bench, unsi
                         ? (size_t)decoder->logit_rows * c->vocab : ROWS * (size_t)c->hidden);
 }
 
+/* The longest row that a matrix takes. */
+static uint32_t widest(const struct scope_model_config *c)
+{
+        uint32_t query = c->heads * c->head_dim, width = c->hidden > query ? c->hidden : query;
+        return width > c->ffn ? width : c->ffn;
+}
+
 /* Places everything in `base`; returns the bytes it takes. */
 static size_t carve_all(struct scope_decoder *decoder, uint32_t context_max, unsigned char *base)
 {
@@ -178,6 +186,8 @@ static size_t carve_all(struct scope_decoder *decoder, uint32_t context_max, uns
                 own->normed = carve_floats(base, &used, ROWS * (size_t)c->hidden);
                 own->attention_scratch = carve_floats(base, &used,
                         scope_attention_decode_scratch(context_max));
+                own->rounded = carve(base, &used, decoder->form == SCOPE_FORM_INT8
+                                ? scope_gemm_packed_scratch(ROWS, widest(c)) : 0);
                 own->sample_scratch = carve_floats(base, &used,
                         c->head == SCOPE_HEAD_LANGUAGE ? scope_token_sample_scratch(c->vocab) : 0);
         }
@@ -301,22 +311,30 @@ static const float *parameter(const struct scope_decoder *decoder, size_t offset
         return offset != SIZE_MAX ? decoder->weights + offset : NULL;
 }
 
-/* This rank's columns of a product, in whole panels. */
-static void product(const struct part *part, uint32_t matrix, size_t bias, const float *x,
-        float *y, uint32_t rows, bool accumulate)
+struct product {
+        uint32_t matrix;
+        size_t bias; /* SIZE_MAX = none */
+        const float *x;
+        float *y;
+        bool accumulate, again; /* again: x is what the product before had */
+};
+
+/* This rank's columns of a product of `rows` rows, in whole panels. */
+static void product(const struct part *part, uint32_t rows, const struct product *of)
 {
         const struct scope_decoder *decoder = part->decoder;
-        const struct matrix *m = &decoder->matrices[matrix];
-        const struct matrix *next = &decoder->matrices[(matrix + 1) % decoder->matrix_count];
+        const struct matrix *m = &decoder->matrices[of->matrix];
+        const struct matrix *next = &decoder->matrices[(of->matrix + 1) % decoder->matrix_count];
         uint32_t panels = scope_panel_count(m->n);
-        struct scope_gemm_packed_args args = { .x = x, .packed = m->packed,
-                .bias = parameter(decoder, bias), .y = y, .m = rows, .n = m->n, .k = m->k,
+        struct scope_gemm_packed_args args = { .x = of->x, .packed = m->packed,
+                .bias = parameter(decoder, of->bias), .y = of->y, .m = rows, .n = m->n, .k = m->k,
+                .scratch = part->own->rounded, .rounded = of->again,
                 .panel_begin = share(part, panels, part->rank),
                 .panel_end = share(part, panels, part->rank + 1),
                 .next = (const unsigned char *)next->packed
                         + share(part, scope_panel_count(next->n), part->rank)
                                 * scope_panel_bytes(decoder->form, next->k),
-                .weights = decoder->form, .accumulate = accumulate };
+                .weights = decoder->form, .accumulate = of->accumulate };
         must(decoder->kernels->gemm_packed(&args, NULL));
 }
 
@@ -395,9 +413,12 @@ static void attend(const struct part *part, const struct scope_kv_cache *cache, 
         const float *normed = part->own->normed;
         uint32_t base = layer * MATRIX_LAYER, rows = part->rows;
         float *blocks = scope_kv_layer(cache, layer);
-        product(part, base + MATRIX_Q, at->q_bias, normed, bench->q, rows, false);
-        product(part, base + MATRIX_K, at->k_bias, normed, bench->k, rows, false);
-        product(part, base + MATRIX_V, at->v_bias, normed, bench->v, rows, false);
+        product(part, rows, &(struct product){ .matrix = base + MATRIX_Q, .bias = at->q_bias,
+                .x = normed, .y = bench->q });
+        product(part, rows, &(struct product){ .matrix = base + MATRIX_K, .bias = at->k_bias,
+                .x = normed, .y = bench->k, .again = true });
+        product(part, rows, &(struct product){ .matrix = base + MATRIX_V, .bias = at->v_bias,
+                .x = normed, .y = bench->v, .again = true });
         meet(part);
         turn_heads(part, bench->q, c->heads, at->q_norm);
         turn_heads(part, bench->k, c->kv_heads, at->k_norm);
@@ -416,7 +437,8 @@ static void attend(const struct part *part, const struct scope_kv_cache *cache, 
                 .end = attention_begin(part, part->rank + 1) };
         must(decoder->kernels->attention_decode(&args, NULL));
         meet(part);
-        product(part, base + MATRIX_O, at->o_bias, bench->attended, bench->x, rows, true);
+        product(part, rows, &(struct product){ .matrix = base + MATRIX_O, .bias = at->o_bias,
+                .x = bench->attended, .y = bench->x, .accumulate = true });
         meet(part);
 }
 
@@ -444,11 +466,14 @@ static void feed_forward(const struct part *part, uint32_t layer)
         struct bench *bench = part->bench;
         uint32_t base = layer * MATRIX_LAYER, rows = part->rows;
         const float *normed = part->own->normed;
-        product(part, base + MATRIX_GATE, SIZE_MAX, normed, bench->gate, rows, false);
-        product(part, base + MATRIX_UP, SIZE_MAX, normed, bench->up, rows, false);
+        product(part, rows, &(struct product){ .matrix = base + MATRIX_GATE, .bias = SIZE_MAX,
+                .x = normed, .y = bench->gate });
+        product(part, rows, &(struct product){ .matrix = base + MATRIX_UP, .bias = SIZE_MAX,
+                .x = normed, .y = bench->up, .again = true });
         swiglu(part);
         meet(part);
-        product(part, base + MATRIX_DOWN, SIZE_MAX, bench->gate, bench->x, rows, true);
+        product(part, rows, &(struct product){ .matrix = base + MATRIX_DOWN, .bias = SIZE_MAX,
+                .x = bench->gate, .y = bench->x, .accumulate = true });
         meet(part);
 }
 
@@ -490,8 +515,8 @@ static void logits(const struct part *part, uint32_t first, uint32_t count)
         uint32_t hidden = decoder->layout->config.hidden;
         norm(part, decoder->layout->final_norm, part->bench->x + (size_t)first * hidden,
                 part->own->normed, count, hidden);
-        product(part, decoder->matrix_count - 1, SIZE_MAX, part->own->normed,
-                part->bench->logits, count, false);
+        product(part, count, &(struct product){ .matrix = decoder->matrix_count - 1,
+                .bias = SIZE_MAX, .x = part->own->normed, .y = part->bench->logits });
         meet(part);
 }
 
@@ -579,8 +604,9 @@ static void reward(const struct part *part, uint32_t count, float *ret_probabili
         bool linear = layout->config.head == SCOPE_HEAD_CLASSES;
         norm(part, layout->final_norm, bench->x, part->own->normed, count, hidden);
         if (!linear)
-                product(part, decoder->matrix_count - 1, layout->score_0_bias, part->own->normed,
-                        bench->logits, count, false);
+                product(part, count, &(struct product){ .matrix = decoder->matrix_count - 1,
+                        .bias = layout->score_0_bias, .x = part->own->normed,
+                        .y = bench->logits });
         meet(part);
         const float *x = linear ? part->own->normed : bench->logits;
         struct scope_binary_head_args args = { .x = x + (size_t)begin * hidden,

@@ -84,7 +84,7 @@ def test_a_run_starts_from_a_gguf_file_and_saves_whole_directories(world):
 def test_every_family_and_dtype_goes_both_ways(world):
     for kind in KINDS:
         directory = os.path.join(FIXTURES, kind)
-        for dtype in ('f32', 'f16', 'q8_0'):
+        for dtype in ('f32', 'f16', 'bf16', 'q8_0'):
             world.call('export', directory, f'{kind}-{dtype}.gguf', '--dtype', dtype)
             said = world.call('import', f'{kind}-{dtype}.gguf', f'{kind}-{dtype}', '--json')
             expect_equal(json.loads(said.out)['model_type'], kind, 'said')
@@ -105,7 +105,6 @@ def test_what_cannot_be_done_is_said(world):
     for words, code, said in (
             (['export', llama], 2, 'two paths'),
             (['import', llama, 'x'], 2, 'FILE.gguf DIRECTORY'),
-            (['export', llama, 'x.gguf', '--dtype', 'bf16'], 2, 'f32, f16 or q8_0'),
             (['export', llama, 'x', '--dtype', 'q8_0'], 2, 'must end in .gguf'),
             (['export', llama, 'x', '--dtype', 'int3'], 2, 'dtype'),
             (['export', '/nowhere', 'x.gguf'], 3, '/nowhere: no model'),

@@ -11,6 +11,7 @@ enum { M = 19, N = 150, K = 67, BYTES_MAX = (N + 31) / 32 * 32 * K * 4 };
 
 static float x[M * K], w[N * K], bias[N];
 static _Alignas(64) unsigned char packed[BYTES_MAX], whole[BYTES_MAX];
+static _Alignas(64) unsigned char scratch[M * (K / 32 + 1) * 68];
 
 static int setup(void **state)
 {
@@ -34,8 +35,9 @@ static void pack(enum scope_form weights, uint32_t n)
 static struct scope_gemm_packed_args product(
         enum scope_form weights, const float *rows, uint32_t m, uint32_t n, float *ret_y)
 {
+        assert_true(scope_gemm_packed_scratch(m, K) <= sizeof scratch);
         return (struct scope_gemm_packed_args){ .x = rows, .packed = packed, .y = ret_y, .m = m,
-                .n = n, .k = K, .panel_end = scope_panel_count(n), .weights = weights };
+                .n = n, .k = K, .scratch = scratch, .panel_end = scope_panel_count(n), .weights = weights };
 }
 
 static void test_every_table_equals_the_plain_product(void **state)
@@ -72,8 +74,8 @@ static double rounding(enum scope_form weights, uint32_t j, uint32_t p)
         uint32_t begin = p / SCOPE_SCALE_BLOCK * SCOPE_SCALE_BLOCK;
         for (uint32_t i = begin; i < begin + SCOPE_SCALE_BLOCK && i < K; i++)
                 highest = fmax(highest, fabs((double)w[j * K + i]));
-        if (weights == SCOPE_FORM_INT8) /* half a step; the scale may be short by 2^-9 */
-                return highest / 127 / 2 * 1.004 + highest / 500;
+        if (weights == SCOPE_FORM_INT8) /* half a step; the scale may be short by 2^-9; x by 2^-16 */
+                return highest / 127 / 2 * 1.004 + highest / 500 + highest / 4096;
         return fabs((double)w[j * K + p]) / 256;
 }
 
@@ -142,6 +144,35 @@ static void test_a_row_does_not_depend_on_its_batch_or_panels(void **state)
         }
 }
 
+/* int8 rounds x: what it was rounded to may be used again, and a number that is none is seen. */
+static void test_rounded_rows_may_be_kept_and_show_what_is_no_number(void **state)
+{
+        (void)state;
+        static float first[M * N], again[M * N], odd[M * K];
+        const struct scope_kernels *table;
+        pack(SCOPE_FORM_INT8, N);
+        for (size_t t = 0; (table = scope_kernels_at(t)) != NULL; t++)
+                for (uint32_t m = 1; m <= M; m += 3) {
+                        struct scope_gemm_packed_args args =
+                                product(SCOPE_FORM_INT8, x, m, N, first);
+                        assert_ok(table->gemm_packed(&args, NULL));
+                        args.y = again;
+                        args.rounded = true;
+                        assert_ok(table->gemm_packed(&args, NULL));
+                        assert_memory_equal(first, again, (size_t)m * N * sizeof *first);
+                        memcpy(odd, x, sizeof odd);
+                        memset(odd, 0, K * sizeof *odd); /* a row of zeros */
+                        odd[(m - 1) * K + 40] = m % 2 ? INFINITY : -NAN;
+                        args.x = odd;
+                        args.rounded = false;
+                        assert_ok(table->gemm_packed(&args, NULL));
+                        for (uint32_t i = 0; i < m * N; i++)
+                                assert_int_equal(isfinite(again[i]) != 0, i / N != m - 1);
+                        for (uint32_t i = 0; m > 1 && i < N; i++)
+                                assert_true(again[i] == 0);
+                }
+}
+
 static void test_panels_may_be_packed_apart(void **state)
 {
         (void)state;
@@ -177,6 +208,7 @@ int main(void)
                 cmocka_unit_test(test_every_table_equals_the_plain_product),
                 cmocka_unit_test(test_rounded_weights_are_near),
                 cmocka_unit_test(test_a_row_does_not_depend_on_its_batch_or_panels),
+                cmocka_unit_test(test_rounded_rows_may_be_kept_and_show_what_is_no_number),
                 cmocka_unit_test(test_panels_may_be_packed_apart),
                 cmocka_unit_test(test_a_rounded_weight_is_packed_as_it_is),
         };

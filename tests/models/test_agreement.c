@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "models/comm.h"
 #include "models/engine.h"
+#include "models/half.h"
 #include "models/tokenizer_tiny.h"
 #include "models/trainer.h"
 
@@ -20,13 +21,14 @@ struct text {
 };
 static struct text texts[SAMPLES];
 
-static void sample_all(const struct scope_layout *layout, struct scope_buffer *weights)
+static void sample_all(const struct scope_layout *layout, struct scope_buffer *weights,
+        enum scope_form form)
 {
         struct scope_engine *engine;
         struct scope_engine_job job;
         struct scope_engine_result result;
         struct scope_engine_options options = { .layout = layout, .slots = 10,
-                .context_max = CONTEXT_MAX, .cores = 1 };
+                .context_max = CONTEXT_MAX, .cores = 1, .weights = form };
         assert_ok(scope_engine_native_create(&options, &engine));
         assert_ok(engine->class_->publish(engine, weights, 1, false));
         for (uint32_t i = 0; i < SAMPLES; i++) {
@@ -56,13 +58,21 @@ static void sample_all(const struct scope_layout *layout, struct scope_buffer *w
         scope_engine_destroy(engine);
 }
 
-static double compare(struct scope_model_config config, float scale)
+struct gap {
+        double worst, mean; /* of |logp_decode - logp_train| */
+};
+
+/* The sampler rounds its weights to `form`; the trainer has them as they are. `rounded`: as they
+ * are is already bf16, as in most checkpoints. */
+static struct gap compare(
+        struct scope_model_config config, float scale, enum scope_form form, bool rounded)
 {
         struct scope_layout *layout;
         struct scope_comm *comm;
         struct scope_trainer *trainer;
         struct scope_buffer *weights;
-        double worst = 0;
+        struct gap gap = { 0, 0 };
+        uint32_t tokens = 0;
         assert_ok(scope_layout_create(&config, &layout));
         assert_ok(scope_comm_one_create(&comm));
         struct scope_trainer_options options = { .layout = layout, .comm = comm,
@@ -70,10 +80,14 @@ static double compare(struct scope_model_config config, float scale)
                 .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f };
         assert_ok(scope_trainer_create(&options, &trainer));
         scope_layout_randomise(layout, 5, scope_trainer_parameters(trainer));
-        for (size_t i = 0; i < layout->float_count; i++) /* opinions, not noise around uniform */
-                scope_trainer_parameters(trainer)[i] *= scale;
+        for (size_t i = 0; i < layout->float_count; i++) { /* opinions, not noise around uniform */
+                float *weight = &scope_trainer_parameters(trainer)[i];
+                *weight *= scale;
+                if (rounded)
+                        *weight = scope_bf16_widen(scope_bf16_narrow(*weight));
+        }
         assert_ok(scope_trainer_export(trainer, &weights));
-        sample_all(layout, weights);
+        sample_all(layout, weights, form);
         for (uint32_t i = 0; i < SAMPLES; i++) {
                 struct text *text = &texts[i];
                 struct scope_row row = { .tokens = text->tokens, .count = text->count,
@@ -82,43 +96,76 @@ static double compare(struct scope_model_config config, float scale)
                 assert_true(text->count > text->prompt_count);
                 assert_ok(scope_trainer_forward(trainer, 0, &row, 1));
                 for (uint32_t t = text->prompt_count; t < text->count; t++) {
-                        double gap = fabs((double)text->logp[t] - text->sampled[t]);
-                        worst = gap > worst || !isfinite(gap) ? gap : worst;
+                        double here = fabs((double)text->logp[t] - text->sampled[t]);
+                        gap.worst = here > gap.worst || !isfinite(here) ? here : gap.worst;
+                        gap.mean += here;
+                        tokens++;
                 }
         }
         scope_buffer_drop(weights);
         scope_trainer_destroy(trainer);
         scope_comm_destroy(comm);
         scope_layout_destroy(layout);
-        return worst;
+        gap.mean /= tokens;
+        return gap;
+}
+
+static struct scope_model_config config_of(const char *family)
+{
+        struct scope_model_config config = scope_model_config_tiny();
+        if (strcmp(family, "llama") == 0)
+                return config;
+        (void)snprintf(config.model_type, sizeof config.model_type, "%s", family);
+        config.tied = true;
+        config.kv_heads = 1;
+        config.qkv_bias = strcmp(family, "qwen2") == 0;
+        config.qk_norm = !config.qkv_bias;
+        config.head_dim = config.qk_norm ? 20 : config.head_dim;
+        return config;
 }
 
 static void test_sampled_logp_equals_trained_logp(void **state)
 {
         (void)state;
-        struct scope_model_config tiny = scope_model_config_tiny(), qwen = tiny;
-        double worst = compare(tiny, 3);
-        print_message("# tiny: |logp_decode - logp_train| <= %.2g\n", worst);
-        assert_true(worst <= 1e-3);
-        (void)snprintf(qwen.model_type, sizeof qwen.model_type, "qwen2");
-        qwen.qkv_bias = true;
-        qwen.tied = true;
-        qwen.kv_heads = 1;
-        worst = compare(qwen, 3);
-        print_message("# tied, biased, one key-value head: <= %.2g\n", worst);
-        assert_true(worst <= 1e-3);
-        (void)snprintf(qwen.model_type, sizeof qwen.model_type, "qwen3");
-        qwen.qkv_bias = false;
-        qwen.qk_norm = true;
-        qwen.head_dim = 20;
-        worst = compare(qwen, 2);
-        print_message("# normed heads of 20: <= %.2g\n", worst);
-        assert_true(worst <= 1e-3);
+        static const char *const families[] = { "llama", "qwen2", "qwen3" };
+        for (int i = 0; i < 3; i++) {
+                struct gap gap = compare(config_of(families[i]), i < 2 ? 3 : 2, SCOPE_FORM_F32,
+                        false);
+                print_message("# %s: |logp_decode - logp_train| <= %.2g\n", families[i],
+                        gap.worst);
+                assert_true(gap.worst <= 1e-3);
+        }
+}
+
+/* What rounding the weights for sampling costs, and that it costs nothing when they are bf16. */
+static void test_rounded_weights_sample_nearly_what_is_trained(void **state)
+{
+        (void)state;
+        static const struct {
+                enum scope_form form;
+                bool rounded;
+                float scale; /* of the weights; at 3 a rounded model is another one */
+                double worst, mean;
+        } cases[] = { { SCOPE_FORM_BF16, true, 2, 1e-3, 1e-4 },
+                { SCOPE_FORM_BF16, false, 1.5f, 0.15, 0.02 },
+                { SCOPE_FORM_INT8, false, 1.5f, 1, 0.06 } };
+        static const char *const families[] = { "llama", "qwen2", "qwen3" };
+        for (int i = 0; i < 3; i++)
+                for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+                        struct gap gap = compare(config_of(families[i]), cases[c].scale,
+                                cases[c].form, cases[c].rounded);
+                        print_message("# %s, form %d%s: off by %.2g on average, %.2g at most\n",
+                                families[i], cases[c].form, cases[c].rounded ? " of bf16" : "",
+                                gap.mean, gap.worst);
+                        assert_true(gap.worst <= cases[c].worst && gap.mean <= cases[c].mean);
+                }
 }
 
 int main(void)
 {
-        const struct CMUnitTest tests[] = { cmocka_unit_test(
-                test_sampled_logp_equals_trained_logp) };
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_sampled_logp_equals_trained_logp),
+                cmocka_unit_test(test_rounded_weights_sample_nearly_what_is_trained),
+        };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
  * what they say. tests/oracle/gguf_fixtures.py made the fixtures. */
 #include "tests/test.h"
 
+#include <float.h>
 #include <jansson.h>
 #include <math.h>
 #include <unistd.h>
@@ -164,9 +165,10 @@ static void test_smaller_forms_hold_what_their_blocks_can(void **state)
                 uint32_t type;
                 const char *path;
         } forms[] = { { SCOPE_GGUF_AS_F16, SCOPE_GGUF_TENSOR_F16, "f16.gguf" },
+                { SCOPE_GGUF_AS_BF16, SCOPE_GGUF_TENSOR_BF16, "bf16.gguf" },
                 { SCOPE_GGUF_AS_Q8_0, SCOPE_GGUF_TENSOR_Q8_0, "q8.gguf" } };
         struct scope_model model = load(fixture("llama", ""));
-        for (int i = 0; i < 2; i++) {
+        for (int i = 0; i < 3; i++) {
                 const struct scope_gguf_block *block = scope_gguf_block(forms[i].type);
                 assert_ok(scope_gguf_model_save(made(forms[i].path), model.layout, model.parameters,
                         fixture("llama", ".gguf"), forms[i].form, NULL));
@@ -203,6 +205,9 @@ static void test_numbers_a_form_cannot_hold_are_refused(void **state)
         assert_non_null(strstr(diag.text, "blk.1.ffn_gate.weight holds 70000"));
         assert_int_not_equal(access(made("no.gguf"), F_OK), 0);
         assert_int_not_equal(access(made("no.gguf.tmp"), F_OK), 0);
+        model.parameters[model.layout->layers[1].gate] = FLT_MAX; /* rounds to infinity */
+        assert_int_equal(scope_gguf_model_save(made("no.gguf"), model.layout, model.parameters,
+                fixture("qwen2", ""), SCOPE_GGUF_AS_BF16, &diag), SCOPE_ERR_ARGUMENT);
         scope_model_fini(&model);
 }
 
