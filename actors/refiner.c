@@ -566,9 +566,10 @@ static enum scope_call_end judge(
         case SCOPE_REPLY_WHOLE:
         case SCOPE_REPLY_TRUNCATED:
                 return SCOPE_CALL_OK;
+        case SCOPE_REPLY_RETRYABLE:
+                return job->reply.broken_off ? SCOPE_CALL_BUSY : SCOPE_CALL_MALFORMED;
         case SCOPE_REPLY_REFUSED:
         case SCOPE_REPLY_FATAL:
-        case SCOPE_REPLY_RETRYABLE:
         default:
                 return SCOPE_CALL_MALFORMED;
         }

@@ -21,7 +21,8 @@ enum scope_call_end {
         SCOPE_CALL_OK,
         SCOPE_CALL_NET,        /* no response: connection refused, reset, cut */
         SCOPE_CALL_TIMEOUT,    /* connect, idle or whole */
-        SCOPE_CALL_BUSY,       /* 429: slower, please; not a failure of the teacher */
+        /* 429, or a stream broken off for another call: slower, please; not a failure */
+        SCOPE_CALL_BUSY,
         SCOPE_CALL_OVERLOADED, /* 503, 529: slower, and a failure */
         SCOPE_CALL_SERVER,     /* other 5xx, 408, 409, 425, an error inside a 200 */
         SCOPE_CALL_MALFORMED,  /* a 200 that is no complete chat completion */

@@ -319,6 +319,8 @@ static void collect(struct run *run)
                 scope_system_usage(run->system, result->usage_count,
                         &result->usage[result->usage_count]))
                 result->usage_count++;
+        result->sampled_tokens = run->overlap.sampled_tokens;
+        result->cores = run->assembly.cores.compute_count;
         scope_show_result(&run->show, result);
 }
 

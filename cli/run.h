@@ -38,6 +38,9 @@ struct scope_run_result {
                 live;
         double wall_s; /* of the actors' loop: busy and idle times add up to it */
         double seconds, staleness_mean, groups_per_s, eligible, median_step_s;
+        uint64_t sampled_tokens, trained_tokens;
+        double trained_s; /* of forward, backward and update, elapsed */
+        unsigned cores;   /* compute threads */
         bool interrupted;
         struct scope_actor_usage usage[SCOPE_USAGE_MAX]; /* of the first actors, in their order */
         unsigned usage_count;

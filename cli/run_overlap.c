@@ -86,6 +86,8 @@ void scope_run_overlap_event(void *context, const struct scope_audit *event)
                 overlap->audit(overlap->audit_context, event);
         if (overlap->file != NULL)
                 scope_trail_write_event(overlap->file, event);
+        if (event->kind == SCOPE_AUDIT_SAMPLED)
+                overlap->sampled_tokens += event->value;
         if (overlap->trail == NULL)
                 return;
         if (event->kind == SCOPE_AUDIT_ADMITTED)
@@ -143,6 +145,26 @@ static unsigned read_usage(const struct scope_system *system, struct scope_actor
         return count;
 }
 
+static void core_metrics(struct scope_run_overlap *overlap, const struct scope_actor_usage *usage,
+        struct scope_metric *ret_metrics)
+{
+        static const char *const names[SCOPE_CORE_COUNT] = {
+#define X(name, word, what) "time/cores/" word,
+                SCOPE_CORE_MAP(X)
+#undef X
+        };
+        double alive_s = usage != NULL ? (double)usage->alive_ns * 1e-9 : 0;
+        struct scope_core_times times =
+                scope_core_times_of(overlap->system, (unsigned)overlap->setting.cores, alive_s);
+        for (int use = 0; use < SCOPE_CORE_COUNT; use++) {
+                ret_metrics[use] = (struct scope_metric){
+                        { names[use], (uint32_t)strlen(names[use]) },
+                        times.seconds[use] - overlap->told_core[use]
+                };
+                overlap->told_core[use] = times.seconds[use];
+        }
+}
+
 uint32_t scope_run_overlap_metrics(void *context, struct scope_metric *ret_metrics, uint32_t max)
 {
         struct scope_run_overlap *overlap = context;
@@ -150,8 +172,9 @@ uint32_t scope_run_overlap_metrics(void *context, struct scope_metric *ret_metri
         struct scope_idle_shares shares = { 0 };
         unsigned count = overlap->system != NULL ? read_usage(overlap->system, usage) : 0;
         double rest = 0;
-        if (max < ROWS)
+        if (max < ROWS + SCOPE_CORE_COUNT)
                 return 0;
+        core_metrics(overlap, count > 0 ? usage : NULL, ret_metrics + ROWS);
         for (uint32_t i = 0; i < ROWS; i++) {
                 const struct row *row = &rows[i];
                 double *told = &overlap->told[row->actor][row->cause + 2];
@@ -170,7 +193,7 @@ uint32_t scope_run_overlap_metrics(void *context, struct scope_metric *ret_metri
                         seconds - *told };
                 *told = seconds;
         }
-        return ROWS;
+        return ROWS + SCOPE_CORE_COUNT;
 }
 
 bool scope_run_overlap_kept(struct scope_run_overlap *overlap, double wall_s, uint64_t trained)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "actors/stages.h"
+#include "cli/core_times.h"
 #include "cli/overlap_report.h"
 
 struct scope_text;
@@ -22,7 +23,9 @@ struct scope_run_overlap {
         void (*audit)(void *context, const struct scope_audit *event);
         void *audit_context;
         FILE *file; /* the same as JSON lines; NULL = not kept */
-        double told[4][SCOPE_IDLE_CAUSES + 2]; /* seconds that earlier steps' metrics said */
+        uint64_t sampled_tokens; /* by rollouts; what was given up is not in it */
+        /* seconds that earlier steps' metrics said */
+        double told[4][SCOPE_IDLE_CAUSES + 2], told_core[SCOPE_CORE_COUNT];
 };
 
 /* errors  SCOPE_ERR_MEMORY */
@@ -42,7 +45,8 @@ bool scope_run_overlap_kept(struct scope_run_overlap *overlap, double wall_s, ui
 void scope_run_overlap_event(void *context, const struct scope_audit *event);
 
 /* For scope_resources.step_metrics: "time/learner/starved" and so on, seconds since the call
- * before; those of one actor add up to its wall time. Always the same names. */
+ * before; those of one actor add up to its wall time, those of "time/cores/" to that of all compute
+ * threads. Always the same names. */
 uint32_t scope_run_overlap_metrics(void *context, struct scope_metric *ret_metrics, uint32_t max);
 
 /* {"idle": .., "busy": .., "wall_s": .., "staleness": .., "waste": .., "queues": ..}: the value of

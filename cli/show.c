@@ -12,6 +12,8 @@
 #include "actors/stages.h"
 #include "base/text.h"
 #include "cli/assembly.h"
+#include "cli/core_times.h"
+#include "cli/idle_shares.h"
 #include "cli/stage_play.h"
 #include "models/prompt_format.h"
 #include "runtime/system.h"
@@ -206,6 +208,8 @@ static void trained(
                 fmax(show->staleness_max, or_zero(find(metrics, count, "staleness/max")));
         if (find(metrics, count, "teacher/calls") > 0)
                 show->calls = (uint64_t)find(metrics, count, "teacher/calls");
+        show->trained_tokens += or_zero(find(metrics, count, "tokens/batch"));
+        show->trained_s += or_zero(find(metrics, count, "time/train"));
         keep_seconds(show, or_zero(seconds));
         struct scope_terminal_step line = { .step = step,
                 .steps = (uint64_t)show->options->run.steps,
@@ -295,6 +299,8 @@ void scope_show_result(const struct scope_show *show, struct scope_run_result *r
         result->rejected = (uint64_t)show->rejected;
         result->degraded = (uint64_t)show->degraded;
         result->eligible = show->eligible;
+        result->trained_tokens = (uint64_t)show->trained_tokens;
+        result->trained_s = show->trained_s;
         result->staleness_mean = show->steps > 0 ? show->staleness / (double)show->steps : 0;
         double *sorted = malloc((show->steps + 1) * sizeof *sorted), sum = 0;
         if (sorted == NULL || show->steps == 0) {
@@ -310,12 +316,44 @@ void scope_show_result(const struct scope_show *show, struct scope_run_result *r
         free(sorted);
 }
 
+static int compare_uses(const void *a, const void *b)
+{
+        const struct scope_terminal_use *left = a, *right = b;
+        return left->share > right->share ? -1 : left->share < right->share;
+}
+
+/* Where the cores' time went, small shares left out, and how fast rollouts and learner were. */
+static void set_cores(struct scope_terminal_final *final, struct scope_terminal_use *uses,
+        const struct scope_system *system, const struct scope_run_result *result)
+{
+        struct scope_core_times times =
+                scope_core_times_of(system, result->cores, result->wall_s);
+        double all_s = fmax(1e-9, result->cores * result->wall_s), decode_s = 0;
+        for (int use = 0; use < SCOPE_CORE_COUNT; use++)
+                if (times.seconds[use] / all_s >= 0.005)
+                        uses[final->use_count++] = (struct scope_terminal_use){
+                                scope_core_words[use], times.seconds[use] / all_s
+                        };
+        qsort(uses, final->use_count, sizeof *uses, compare_uses);
+        struct scope_idle_shares rollouts =
+                scope_idle_shares_of(result->usage, result->usage_count, "rollout");
+        if (rollouts.count > 0)
+                decode_s = rollouts.busy * rollouts.alive_s / rollouts.count;
+        final->uses = uses;
+        final->cores = result->cores;
+        final->decode_tokens = (double)result->sampled_tokens;
+        final->train_tokens = (double)result->trained_tokens;
+        final->decode_rate = final->decode_tokens / fmax(1e-9, decode_s);
+        final->train_rate = final->train_tokens / fmax(1e-9, result->trained_s);
+}
+
 void scope_show_end(struct scope_show *show, const struct scope_system *system, const char *state,
         const struct scope_run_result *result)
 {
         struct scope_terminal_score scores[2];
         struct scope_terminal_actor actors[SCOPE_SHOW_ACTORS_MAX];
         struct scope_actor_usage usage[SCOPE_SHOW_ACTORS_MAX];
+        struct scope_terminal_use uses[SCOPE_CORE_COUNT];
         struct rusage resources;
         uint32_t count = 0, score_count = 0;
         while (count < SCOPE_SHOW_ACTORS_MAX && scope_system_usage(system, count, &usage[count])) {
@@ -353,6 +391,7 @@ void scope_show_end(struct scope_show *show, const struct scope_system *system, 
                 .stale_max = show->staleness_max,
                 .actors = actors,
                 .actor_count = count };
+        set_cores(&final, uses, system, result);
         if (getrusage(RUSAGE_SELF, &resources) == 0)
                 final.peak_rss_bytes = (uint64_t)resources.ru_maxrss * 1024;
         scope_terminal_print_final(&show->text, &show->terminal.style, &final);

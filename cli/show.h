@@ -33,6 +33,7 @@ struct scope_show {
         double all_wrong, entropy, staleness, staleness_max, repaired, rejected, degraded, eligible,
                 groups;
         uint64_t curve_steps, steps, first_step, calls;
+        double trained_tokens, trained_s;
         double reward; /* of the step before */
         double *seconds;
         uint64_t seconds_capacity;

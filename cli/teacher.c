@@ -38,7 +38,7 @@ static const struct scope_option flag_rows[] = {
                 "constant:20ms, uniform:10ms-50ms, lognormal:MEAN,SIGMA or pareto:MIN,ALPHA"),
         TEXT("faults", server.script.faults, "",
                 "NAME=SHARE,... of busy error unavailable hang cut garbage wrong silent refusal "
-                "keep_alive error_chunk length empty huge"),
+                "keep_alive error_chunk length empty huge preempt"),
         ROW("manner", ENUM, server.script.manner, 0, "continue", 0, 0, scope_teacher_manner_names,
                 "from a wrong prefix: continue with its last value, correct it, refuse"),
         ROW("retry_after", ENUM, server.script.retry_after, 0, "seconds", 0, 0,

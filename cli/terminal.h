@@ -43,6 +43,10 @@ struct scope_terminal_actor {
         const char *kind; /* "rollout" */
         double busy;      /* share of the time, 0 to 1 */
 };
+struct scope_terminal_use {
+        const char *what; /* "decode" */
+        double share;     /* 0 to 1 */
+};
 struct scope_terminal_final {
         const char *state, *directory; /* "done"; where the run's files are */
         uint64_t steps;
@@ -54,6 +58,11 @@ struct scope_terminal_final {
         double stale_mean, stale_max; /* versions, of trained groups */
         const struct scope_terminal_actor *actors;
         uint32_t actor_count;
+        const struct scope_terminal_use *uses; /* shares of all cores' time, greatest first */
+        uint32_t use_count;                    /* 0 = not known */
+        unsigned cores;
+        double decode_rate, train_rate; /* tokens/s while it was decoding, training */
+        double decode_tokens, train_tokens;
         uint64_t peak_rss_bytes;
 };
 void scope_terminal_print_final(struct scope_text *text, const struct scope_terminal_style *style,

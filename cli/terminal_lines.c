@@ -105,6 +105,28 @@ static void final_scores(struct scope_text *text, const struct scope_terminal_st
         }
 }
 
+/* What took the cores' time, and how fast the two that matter were. */
+static void final_cores(struct scope_text *text, const struct scope_terminal_final *final)
+{
+        if (final->use_count == 0)
+                return;
+        scope_text_format(text, "  %-12s%u x ", "cores", final->cores);
+        scope_terminal_print_time(text, final->seconds);
+        for (uint32_t i = 0; i < final->use_count; i++) {
+                scope_text_format(text, "%s %s ", i != 0 ? "," : ":", final->uses[i].what);
+                print_share(text, final->uses[i].share);
+        }
+        scope_text_format(text, "\n  %-12sdecode ", "speed");
+        scope_terminal_print_count(text, final->decode_rate);
+        scope_text_string(text, " tok/s (");
+        scope_terminal_print_count(text, final->decode_tokens);
+        scope_text_string(text, " tokens), train ");
+        scope_terminal_print_count(text, final->train_rate);
+        scope_text_string(text, " tok/s (");
+        scope_terminal_print_count(text, final->train_tokens);
+        scope_text_string(text, " tokens)\n");
+}
+
 void scope_terminal_print_final(struct scope_text *text, const struct scope_terminal_style *style,
         const struct scope_terminal_final *final)
 {
@@ -135,7 +157,9 @@ void scope_terminal_print_final(struct scope_text *text, const struct scope_term
                 scope_text_format(text, "%s%s ", i != 0 ? ", " : "", final->actors[i].kind);
                 print_share(text, 1 - final->actors[i].busy);
         }
-        scope_text_format(text, "\n  %-12s%.0f MB at most\n", "memory",
+        scope_text_string(text, "\n");
+        final_cores(text, final);
+        scope_text_format(text, "  %-12s%.0f MB at most\n", "memory",
                 (double)final->peak_rss_bytes / 1e6);
         scope_text_format(text, "  %-12s%s\n", "files", final->directory);
 }

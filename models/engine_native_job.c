@@ -7,6 +7,7 @@
 #include "base/buffer.h"
 #include "base/check.h"
 #include "base/rng.h"
+#include "runtime/trace_work.h"
 #include "schemas/records.h"
 
 static void flush(struct scope_native *native, unsigned rank)
@@ -122,6 +123,7 @@ static enum scope_err decode_rows(struct scope_native *native, unsigned rank,
 /* What must be in the cache before this rank's samples go on. */
 static void fill_contexts(struct scope_native *native, unsigned rank, unsigned planned)
 {
+        const char *before = scope_work_is("prefill");
         for (uint32_t i = 0; i < 2 * native->slot_count; i++) {
                 const struct scope_native_prompt_kv *kv = &native->kvs[i];
                 if (kv->prompt != SCOPE_NATIVE_NONE && kv->fill && kv->rank == planned)
@@ -136,6 +138,7 @@ static void fill_contexts(struct scope_native *native, unsigned rank, unsigned p
                         add_row(native, rank, slot_row(native, slot, index));
         }
         flush(native, rank);
+        (void)scope_work_is(before);
 }
 
 static enum scope_err decode_share(struct scope_native *native, unsigned rank, unsigned planned)
@@ -314,10 +317,11 @@ enum scope_err scope_native_run(void *arg, unsigned rank, unsigned size)
 {
         struct scope_native *native = arg;
         scope_assert(size >= 1 && size <= native->cores && rank < size);
-        if (native->step == SCOPE_NATIVE_STEP_PACK)
+        if (native->step == SCOPE_NATIVE_STEP_PACK) {
+                (void)scope_work_is("pack weights");
                 scope_decoder_pack(
                         native->decoder, scope_buffer_data(native->packing.buffer), rank, size);
-        else if (scope_decoder_is_team(native->decoder))
+        } else if (scope_decoder_is_team(native->decoder))
                 return compute_as_team(native, rank, size);
         else
                 return compute_share(native, rank, size);

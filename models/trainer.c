@@ -18,6 +18,7 @@
 #include "kernels/kernels.h"
 #include "models/comm.h"
 #include "models/transformer.h"
+#include "runtime/trace_work.h"
 
 enum { ALIGN_FLOATS = 16 };
 
@@ -245,6 +246,7 @@ enum scope_err scope_trainer_forward(
         enum scope_err err = check_rows(trainer, rows, row_count);
         if (err != SCOPE_OK)
                 return err;
+        (void)scope_work_is("forward");
         pack(own, rows, row_count);
         err = scope_transformer_forward(own->transformer, trainer->parameters, &own->batch);
         if (err == SCOPE_OK)
@@ -270,6 +272,7 @@ enum scope_err scope_trainer_backward(
         scope_assert(rank < trainer->rank_count);
         struct rank *own = &trainer->ranks[rank];
         scope_assert(own->batch.sequences == row_count);
+        (void)scope_work_is("backward");
         uint32_t at = 0;
         for (uint32_t i = 0; i < row_count; i++)
                 for (uint32_t j = rows[i].first; j < rows[i].count; j++) {

@@ -19,6 +19,7 @@
 #include "kernels/token_logprob.h"
 #include "kernels/token_sample.h"
 #include "models/comm.h"
+#include "runtime/trace_work.h"
 
 enum { ROWS = SCOPE_DECODER_ROWS, LOGIT_FLOATS_AIM = 1 << 20, ALIGN = 64, PAGE = 2 << 20 };
 /* Weights that one core's cache can hold are worth no meetings. */
@@ -56,6 +57,7 @@ struct order {
         const uint32_t *targets;
         float *out;
         uint32_t count;
+        const char *work; /* what it is for: those who follow charge their time to it too */
 };
 
 struct scope_decoder {
@@ -657,6 +659,7 @@ static void give(struct scope_decoder *decoder, unsigned rank, const struct orde
                 struct part leader = part_of(decoder, 0);
                 scope_assert(rank == 0);
                 decoder->order = *order;
+                decoder->order.work = scope_work_is(NULL);
                 meet(&leader);
         }
         obey(decoder, rank, order);
@@ -686,6 +689,7 @@ void scope_decoder_follow(struct scope_decoder *decoder, unsigned rank)
                 struct order order = decoder->order;
                 if (order.what == ORDER_END)
                         return;
+                (void)scope_work_is(order.work);
                 obey(decoder, rank, &order);
         }
 }

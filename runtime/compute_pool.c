@@ -10,6 +10,7 @@
 #include "runtime/spin.h"
 #include "runtime/thread.h"
 #include "runtime/topology_hwloc.h"
+#include "runtime/trace_work.h"
 
 /* One semaphore a worker carries both the wake-up and the memory order of the hand-over: task and
  * rank are written before sem_post and read after sem_wait. */
@@ -24,6 +25,7 @@ struct worker {
         pthread_t thread;
         /* Written by the worker, read by anyone: relaxed, they are counters and order nothing. */
         _Atomic uint64_t busy_ns, jobs;
+        struct scope_work work;
         uint64_t cpu_ns; /* of the whole life, set when the thread ended */
 };
 
@@ -140,9 +142,11 @@ static enum scope_err run_rank(
         struct worker *worker, const struct scope_job *job, unsigned rank, unsigned size)
 {
         uint64_t begin_ns = scope_clock_ns(CLOCK_MONOTONIC);
+        scope_work_begin(&worker->work, job->what, begin_ns);
         enum scope_err err = job->run(job->arg, rank, size);
-        uint64_t ns = scope_clock_ns(CLOCK_MONOTONIC) - begin_ns;
-        atomic_fetch_add_explicit(&worker->busy_ns, ns, memory_order_relaxed);
+        uint64_t end_ns = scope_clock_ns(CLOCK_MONOTONIC);
+        scope_work_end(&worker->work, end_ns);
+        atomic_fetch_add_explicit(&worker->busy_ns, end_ns - begin_ns, memory_order_relaxed);
         atomic_fetch_add_explicit(&worker->jobs, 1, memory_order_relaxed);
         return err;
 }
@@ -359,6 +363,15 @@ unsigned scope_compute_pool_threads(const struct scope_compute_pool *pool)
 unsigned scope_compute_pool_unpinned(const struct scope_compute_pool *pool)
 {
         return atomic_load_explicit(&pool->unpinned, memory_order_relaxed);
+}
+
+bool scope_compute_pool_work(struct scope_compute_pool *pool, unsigned worker, unsigned index,
+        const char **ret_what, uint64_t *ret_ns)
+{
+        if (worker > pool->threads)
+                return false;
+        struct worker *of = worker == pool->threads ? &pool->io : &pool->workers[worker];
+        return scope_work_read(&of->work, index, ret_what, ret_ns);
 }
 
 bool scope_compute_pool_usage(

@@ -73,3 +73,7 @@ struct scope_compute_usage {
 /* Worker 0.., then the I/O thread; false past the end.               thread  any, not after stop */
 bool scope_compute_pool_usage(struct scope_compute_pool *pool, unsigned worker,
         struct scope_compute_usage *ret_usage);
+
+/* What a worker's time went to: runtime/trace_work.h.                      thread  any */
+bool scope_compute_pool_work(struct scope_compute_pool *pool, unsigned worker, unsigned index,
+        const char **ret_what, uint64_t *ret_ns);

@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "runtime/compute_pool.h"
@@ -318,4 +319,52 @@ bool scope_system_cpu(const struct scope_system *system, struct scope_system_cpu
         for (unsigned i = 0; scope_compute_pool_usage(env->pool, i, &usage); i++)
                 ret_cpu->compute_ns += usage.cpu_ns;
         return true;
+}
+
+/* Names in the order in which workers, one after another, first used them. */
+static bool work_is_new(const struct real_env *env, unsigned worker, unsigned index,
+        const char *what)
+{
+        const char *other;
+        uint64_t ns;
+        bool io = worker == scope_compute_pool_threads(env->pool);
+        for (unsigned w = io ? worker : 0; w <= worker; w++)
+                for (unsigned i = 0; w < worker || i < index; i++) {
+                        if (!scope_compute_pool_work(env->pool, w, i, &other, &ns))
+                                break;
+                        if (strcmp(other, what) == 0)
+                                return false;
+                }
+        return true;
+}
+
+static uint64_t work_sum(const struct real_env *env, const char *what, bool io)
+{
+        unsigned threads = scope_compute_pool_threads(env->pool);
+        const char *other;
+        uint64_t ns, sum = 0;
+        for (unsigned w = io ? threads : 0; w < threads + io; w++)
+                for (unsigned i = 0; scope_compute_pool_work(env->pool, w, i, &other, &ns); i++)
+                        sum += strcmp(other, what) == 0 ? ns : 0;
+        return sum;
+}
+
+bool scope_system_work(
+        const struct scope_system *system, unsigned index, struct scope_system_work *ret_work)
+{
+        const char *what;
+        uint64_t ns;
+        if (system->ops != &real_ops)
+                return false;
+        const struct real_env *env = system->env;
+        unsigned threads = scope_compute_pool_threads(env->pool);
+        for (unsigned w = 0; w <= threads; w++)
+                for (unsigned i = 0; scope_compute_pool_work(env->pool, w, i, &what, &ns); i++) {
+                        if (!work_is_new(env, w, i, what) || index-- > 0)
+                                continue;
+                        *ret_work = (struct scope_system_work){ what,
+                                work_sum(env, what, w == threads), w == threads };
+                        return true;
+                }
+        return false;
 }

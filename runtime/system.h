@@ -94,6 +94,17 @@ struct scope_system_cpu {
 };
 bool scope_system_cpu(const struct scope_system *system, struct scope_system_cpu *ret_cpu);
 
+/* Time inside jobs by what they did (trace_work.h), added up over the workers, io apart: index
+ * 0.. until false; always false where no thread is real. What is under way is not in it before it
+ * ends.     thread  any */
+struct scope_system_work {
+        const char *what;
+        uint64_t ns;
+        bool io;
+};
+bool scope_system_work(const struct scope_system *system, unsigned index,
+        struct scope_system_work *ret_work);
+
 /* One line an outstanding wait older than min_age_ns: "refiner waits for http teacher since 12.3
  * s". Returns the number of waits. The text is empty where there is none.   thread  loop 0 */
 struct scope_text;

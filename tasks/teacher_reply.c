@@ -245,8 +245,10 @@ static void judge_finish(struct scope_teacher_reply *reply)
                 fail(reply, SCOPE_REPLY_REFUSED, "finish_reason ", reply->finish);
         else if (reply->finish[0] != 0)
                 fail(reply, SCOPE_REPLY_RETRYABLE, "finish_reason ", reply->finish);
-        else
+        else {
+                reply->broken_off = reply->done;
                 fail(reply, SCOPE_REPLY_RETRYABLE, "the answer ended without a finish_reason", "");
+        }
 }
 
 void scope_teacher_reply_end(struct scope_teacher_reply *reply, bool whole)

@@ -26,6 +26,9 @@ struct scope_teacher_reply {
         enum scope_reply_kind kind;     /* after end */
         uint32_t tokens_in, tokens_out; /* 0 where the service does not say */
         uint32_t keep_alives;           /* comments, and blank lines before the body */
+        /* after end: an orderly end of the stream within an answer; llama-cpp-python's server does
+         * so when the next request arrives */
+        bool broken_off;
         char error[160];                /* what is wrong, for a log line; "" for WHOLE */
 
         /* the reader's own */

@@ -347,10 +347,12 @@ static void write_error(struct scope_text *body, const char *message, const char
 }
 
 static void write_stream(struct scope_text *body, const struct call *call,
-        const struct answer *answer, uint64_t random, time_t now, bool break_off)
+        const struct answer *answer, uint64_t random, time_t now, enum scope_teacher_fault fault)
 {
         const struct scope_text *content = &answer->content;
-        size_t end = break_off ? content->count / 2 : content->count;
+        bool preempt = fault == SCOPE_TEACHER_FAULT_PREEMPT;
+        bool break_off = fault == SCOPE_TEACHER_FAULT_ERROR_CHUNK;
+        size_t end = break_off || preempt ? content->count / 2 : content->count;
         size_t piece = end < (size_t)PIECE_BYTES * PIECES_MAX ? PIECE_BYTES : end / PIECES_MAX;
         for (size_t at = 0; at < end; at += piece)
                 write_chunk(body, call, content->bytes + at, end - at < piece ? end - at : piece,
@@ -361,8 +363,9 @@ static void write_stream(struct scope_text *body, const struct call *call,
                 scope_text_string(body, "\n\n");
                 return;
         }
-        write_chunk(body, call, NULL, 0, answer->finish, random, now);
-        if (call->usage) {
+        if (!preempt)
+                write_chunk(body, call, NULL, 0, answer->finish, random, now);
+        if (call->usage && !preempt) {
                 scope_text_string(body, "data: ");
                 write_head(body, call, random, now, "chat.completion.chunk");
                 scope_json_open(body, "choices", '[');
@@ -458,8 +461,7 @@ static void answer_call(const struct scope_teacher_script *script, const struct 
         response->lead = body->count;
         if (call->stream) {
                 response->content_type = "text/event-stream";
-                write_stream(
-                        body, call, &answer, random, now, fault == SCOPE_TEACHER_FAULT_ERROR_CHUNK);
+                write_stream(body, call, &answer, random, now, fault);
         } else
                 write_whole(body, call, &answer, random, now);
         if (fault == SCOPE_TEACHER_FAULT_CUT)

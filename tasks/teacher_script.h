@@ -25,7 +25,7 @@
  * wrong prefix is put right in silence; refusal: the teacher calls the prefix wrong; keep_alive:
  * blank lines or SSE comments first; error_chunk: 200, then an error object in the body or stream;
  * length: half of the answer, finish_reason length; empty: no content; huge: a body of
- * huge_bytes. */
+ * huge_bytes; preempt: a stream ends in its middle and in order, as if for the next call. */
 #define SCOPE_TEACHER_FAULT_MAP(X)                                                                 \
         X(BUSY, "busy")                                                                            \
         X(ERROR, "error")                                                                          \
@@ -40,7 +40,8 @@
         X(ERROR_CHUNK, "error_chunk")                                                              \
         X(LENGTH, "length")                                                                        \
         X(EMPTY, "empty")                                                                          \
-        X(HUGE, "huge")
+        X(HUGE, "huge")                                                                            \
+        X(PREEMPT, "preempt")
 
 enum scope_teacher_fault {
 #define X(name, key) SCOPE_TEACHER_FAULT_##name,

@@ -131,6 +131,30 @@ static void test_faults_in_streams(void **state)
         survives_faults(true);
 }
 
+/* A server that leaves a call for the next one asks for fewer at once, and is no failure. */
+static void test_a_preempted_stream_slows_down(void **state)
+{
+        (void)state;
+        struct world world;
+        struct service service;
+        struct scope_teacher_server_options options = service_options();
+        (void)snprintf(options.script.faults, sizeof options.script.faults, "preempt=0.3");
+        world_init(&world, 60);
+        world.options.teacher.stream = true;
+        world.options.teacher.concurrency = 8;
+        world.options.teacher.max_retries = 20;
+        world.options.teacher.backoff = (int64_t)REFINER_MS(2);
+        world.options.teacher.circuit_failures = 2;
+        service_start(&service, &world, &options);
+        run(&world);
+        assert_int_equal(count_of(&world, SCOPE_REFINE_ACCEPTED), 60);
+        assert_true(world_gauge(&world, "teacher/errors_busy") > 0);
+        assert_close(world_gauge(&world, "teacher/errors"),
+                world_gauge(&world, "teacher/errors_busy"), 0);
+        world_fini(&world);
+        (void)service_stop(&service);
+}
+
 static void test_a_hanging_teacher_costs_the_deadline_only(void **state)
 {
         (void)state;
@@ -223,6 +247,7 @@ int main(void)
                 cmocka_unit_test(test_streams),
                 cmocka_unit_test(test_faults_in_whole_bodies),
                 cmocka_unit_test(test_faults_in_streams),
+                cmocka_unit_test(test_a_preempted_stream_slows_down),
                 cmocka_unit_test(test_a_hanging_teacher_costs_the_deadline_only),
                 cmocka_unit_test(test_a_huge_body_is_cut_off),
                 cmocka_unit_test(test_nobody_listens),

@@ -152,6 +152,7 @@ static void test_the_final_table_tells_all_groups(void **state)
         const struct scope_terminal_score scores[] = { { "pass@1", 0.1, 0.398 },
                 { "pass@8", NAN, 0.81 } };
         const struct scope_terminal_actor actors[] = { { "rollout", 0.83 }, { "learner", 0.55 } };
+        const struct scope_terminal_use uses[] = { { "backward", 0.41 }, { "decode", 0.3 } };
         const struct scope_terminal_final final = {
                 .state = "done",
                 .directory = "runs/quickstart",
@@ -173,6 +174,13 @@ static void test_the_final_table_tells_all_groups(void **state)
                 .stale_max = 2,
                 .actors = actors,
                 .actor_count = 2,
+                .uses = uses,
+                .use_count = 2,
+                .cores = 2,
+                .decode_rate = 1234,
+                .train_rate = 95.4,
+                .decode_tokens = 24000,
+                .train_tokens = 999,
                 .peak_rss_bytes = 123000000,
         };
         scope_terminal_print_final(&text, &rich, &final);
@@ -186,6 +194,8 @@ static void test_the_final_table_tells_all_groups(void **state)
                 "degraded\n"
                 "  staleness   mean 0.25, at most 2 versions\n"
                 "  idle        rollout 17%, learner 45%\n"
+                "  cores       2 x 2m05: backward 41%, decode 30%\n"
+                "  speed       decode 1.2k tok/s (24.0k tokens), train 95 tok/s (999 tokens)\n"
                 "  memory      123 MB at most\n"
                 "  files       runs/quickstart\n");
 }

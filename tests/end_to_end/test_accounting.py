@@ -56,15 +56,34 @@ def expect_ledger(status):
                f'{name}: depth {queue["mean"]}, rate x sojourn {queue["rate_x_sojourn"]}')
 
 
+def told_of(lines, prefix):
+    """Seconds of all steps under time/PREFIX/ as {name: sum}."""
+    told = {}
+    for line in lines:
+        for name, value in line.items():
+            if name.startswith(f'time/{prefix}/'):
+                told[name] = told.get(name, 0) + value
+    return told
+
+
+def expect_cores(lines):
+    """What the compute threads did is their wall time, idle included."""
+    told = told_of(lines, 'cores')
+    for what in ('decode', 'prefill', 'pack', 'forward', 'backward', 'update', 'export'):
+        expect(told[f'time/cores/{what}'] > 0, f'{what} took no time: {told}')
+    threads = sum(told.values()) / sum(told_of(lines, 'learner').values())
+    expect(threads > 0.9 and abs(threads - round(threads)) < 0.1, f'{threads} threads')
+
+
 def test_every_actors_time_adds_up(world):
     for strategy in ('serial', 'one_step_off', 'pipelined', 'async'):
         sets = {'pipeline.strategy': strategy, 'scope.stats_scope': 'window'}
         world.train('--max-steps', '5', name=strategy, sets=sets)
         expect_ledger(world.status(strategy))
         lines = world.metrics(strategy)
+        expect_cores(lines)
         for actor in ('learner', 'rollout', 'prm', 'refiner'):
-            told = sum(value for line in lines for name, value in line.items()
-                       if name.startswith(f'time/{actor}/'))
+            told = sum(told_of(lines, actor).values())
             # `t` is when the line was written, after the step; a sanitizer makes that late
             late = 0.3 if SANITIZER else 0.05
             expect(abs(told - lines[-1]['t']) < late * lines[-1]['t'] + 0.02,

@@ -2,11 +2,14 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "runtime/compute_pool.h"
 #include "runtime/spin.h"
 #include "runtime/topology_hwloc.h"
+#include "runtime/trace_work.h"
 
 /* Everything a test's jobs write; ranks of a gang meet at `barrier`. */
 struct board {
@@ -459,6 +462,85 @@ static void test_usage_counts_ranks_and_time(void **state)
         scope_compute_pool_destroy(NULL);
 }
 
+/* A job that does two things, the second of them under a name of its own. */
+static enum scope_err run_two_kinds(void *arg, unsigned rank, unsigned size)
+{
+        static const char second[] = "second"; /* the same name as in other memory */
+        const char **before = arg;
+        uint64_t until_ns = scope_clock_ns(CLOCK_MONOTONIC) + 2000000;
+        (void)size;
+        before[rank] = scope_work_is(second);
+        while (scope_clock_ns(CLOCK_MONOTONIC) < until_ns)
+                ;
+        assert_string_equal(scope_work_is(NULL), "second");
+        return SCOPE_OK;
+}
+
+static uint64_t time_of(struct scope_compute_pool *pool, unsigned worker, const char *wanted)
+{
+        const char *what;
+        uint64_t ns;
+        for (unsigned i = 0; scope_compute_pool_work(pool, worker, i, &what, &ns); i++)
+                if (strcmp(what, wanted) == 0)
+                        return ns;
+        return 0;
+}
+
+static void test_time_is_charged_to_what_is_done(void **state)
+{
+        (void)state;
+        struct scope_compute_usage usage;
+        struct scope_compute_pool *pool = pool_of(2);
+        const char *before[2] = { NULL, NULL };
+        assert_null(scope_work_is("nothing")); /* no job of a pool */
+        assert_ok(scope_compute_pool_run(
+                pool, &(struct scope_job){ .run = run_nothing, .cores = 2, .what = "second" }));
+        for (int i = 0; i < 3; i++)
+                assert_ok(scope_compute_pool_run(pool,
+                        &(struct scope_job){ .run = run_two_kinds, .arg = before, .cores = 2,
+                                .what = "first" }));
+        for (unsigned worker = 0; worker < 2; worker++) {
+                assert_string_equal(before[worker], "first");
+                assert_true(scope_compute_pool_usage(pool, worker, &usage));
+                assert_true(time_of(pool, worker, "second") >= 3 * 2000000);
+                assert_int_equal(time_of(pool, worker, "first") + time_of(pool, worker, "second"),
+                        usage.busy_ns);
+        }
+        scope_compute_pool_destroy(pool);
+}
+
+/* Names past the limit share the last place: no time is lost. */
+static enum scope_err run_many_kinds(void *arg, unsigned rank, unsigned size)
+{
+        (void)rank;
+        (void)size;
+        char(*names)[8] = arg;
+        for (int i = 0; i < 2 * SCOPE_WORK_NAMES; i++)
+                (void)scope_work_is(names[i]);
+        return SCOPE_OK;
+}
+
+static void test_too_many_names_lose_no_time(void **state)
+{
+        (void)state;
+        static char names[2 * SCOPE_WORK_NAMES][8];
+        struct scope_compute_usage usage;
+        struct scope_compute_pool *pool = pool_of(1);
+        const char *what;
+        uint64_t ns, sum = 0;
+        unsigned count = 0;
+        for (int i = 0; i < 2 * SCOPE_WORK_NAMES; i++)
+                (void)snprintf(names[i], sizeof names[i], "n%d", i);
+        assert_ok(scope_compute_pool_run(pool,
+                &(struct scope_job){ .run = run_many_kinds, .arg = names, .cores = 1 }));
+        for (; scope_compute_pool_work(pool, 0, count, &what, &ns); count++)
+                sum += ns;
+        assert_int_equal(count, SCOPE_WORK_NAMES);
+        assert_true(scope_compute_pool_usage(pool, 0, &usage));
+        assert_int_equal(sum, usage.busy_ns);
+        scope_compute_pool_destroy(pool);
+}
+
 static void test_unbindable_core_degrades(void **state)
 {
         (void)state;
@@ -537,6 +619,8 @@ int main(void)
                 cmocka_unit_test(test_stop_cancels_what_waits_and_finishes_what_runs),
                 cmocka_unit_test(test_many_submitters_of_mixed_widths_all_finish),
                 cmocka_unit_test(test_usage_counts_ranks_and_time),
+                cmocka_unit_test(test_time_is_charged_to_what_is_done),
+                cmocka_unit_test(test_too_many_names_lose_no_time),
                 cmocka_unit_test(test_unbindable_core_degrades),
                 cmocka_unit_test(test_places_share_no_core_while_there_are_enough),
                 cmocka_unit_test(test_round_trip_is_reported),

@@ -140,6 +140,23 @@ static void test_a_stream_is_read(void **state)
                 (struct expected){ SCOPE_REPLY_TRUNCATED, "2", "max_tokens", 0, 0 });
 }
 
+static void test_an_orderly_end_within_an_answer_is_told_apart(void **state)
+{
+        (void)state;
+        static const struct {
+                const char *body;
+                bool broken_off;
+        } cases[] = { { PIECE("2") DONE, true }, { PIECE("2"), false },
+                { PIECE("2") FINISH("stop") DONE, false },
+                { PIECE("2") "data: {\"error\":{\"message\":\"upstream\"}}\n\n" DONE, false } };
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+                struct scope_teacher_reply reply =
+                        read_pieces(cases[i].body, strlen(cases[i].body), 5);
+                assert_int_equal(reply.broken_off, cases[i].broken_off);
+                scope_teacher_reply_fini(&reply);
+        }
+}
+
 static void test_a_broken_stream_is_no_success(void **state)
 {
         (void)state;
@@ -202,6 +219,7 @@ int main(void)
                 cmocka_unit_test(test_errors_are_told_apart),
                 cmocka_unit_test(test_what_is_no_completion_is_retryable),
                 cmocka_unit_test(test_a_stream_is_read),
+                cmocka_unit_test(test_an_orderly_end_within_an_answer_is_told_apart),
                 cmocka_unit_test(test_a_broken_stream_is_no_success),
                 cmocka_unit_test(test_a_broken_connection_is_retryable_unless_all_was_there),
                 cmocka_unit_test(test_limits_hold),
