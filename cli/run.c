@@ -289,7 +289,7 @@ static enum scope_err build_system(struct run *run, struct scope_diag *diag)
                 .directory = run->directory,
                 .restarts_max = 5,
                 .restart_window_ns = 60u * 1000000000ull,
-                .wait_report_ns = 10u * 1000000000ull,
+                .wait_report_ns = 60u * 1000000000ull, /* a step of a real model takes as long */
                 .notice = noticed,
                 .notice_context = run };
         enum scope_err err = scope_system_create(&options, &run->system);

@@ -75,9 +75,11 @@ void scope_show_begin(struct scope_show *show, const struct scope_pipeline_optio
                         ? options->learner.passes
                         : options->learner.passes * rollout->prompts_per_step /
                                   options->learner.minibatch_prompts);
-        (void)snprintf(evaluation, sizeof evaluation,
-                "every %" PRId64 " steps, %" PRId64 " problems x %" PRId64, options->eval.every,
-                options->eval.problems, options->eval.samples);
+        (void)snprintf(evaluation, sizeof evaluation, "none");
+        if (options->eval.every > 0)
+                (void)snprintf(evaluation, sizeof evaluation,
+                        "every %" PRId64 " steps, %" PRId64 " problems x %" PRId64,
+                        options->eval.every, options->eval.problems, options->eval.samples);
         (void)snprintf(cores, sizeof cores, "%u compute threads, %u rollout%s",
                 assembly->cores.compute_count, assembly->cores.rollout_count,
                 assembly->cores.rollout_count == 1 ? "" : "s");

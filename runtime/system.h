@@ -26,7 +26,7 @@ struct scope_system_options {
         const char *directory;           /* for files; NULL = file operations are refused */
         unsigned restarts_max;           /* of one actor within the window, then the system fails */
         uint64_t restart_window_ns;
-        uint64_t wait_report_ns;         /* a wait older than this is reported: 10 s */
+        uint64_t wait_report_ns;         /* a wait older than this is reported */
         void (*notice)(void *context, const struct scope_notice *notice); /* may be NULL */
         void *notice_context;
 };
