@@ -13,7 +13,8 @@
 #define PIPE scope_pipeline_table
 #define LEARN scope_learner_options
 
-static const char *const prm_backends[] = { "arithmetic", "likelihood", "native", "off", NULL };
+static const char *const prm_backends[] = { "arithmetic", "likelihood", "native", "http", "off",
+        NULL };
 static const char *const on_downs[] = { "degrade", "wait", "stop", NULL };
 static const char *const styles[] = { "instruct", "prefix", "continue_final_message", NULL };
 static const char *const updates[] = { "in_flight", "drain", NULL };
@@ -85,12 +86,27 @@ static const struct scope_option rollout_rows[] = {
 static const struct scope_option prm_rows[] = {
         SCOPE_ENUM_OPTION(PRM, backend, "arithmetic", prm_backends,
                 "arithmetic = exact checker of the built-in task, and of equations in other "
-                "texts; likelihood, native need path"),
+                "texts; likelihood, native need path; http needs url"),
         SCOPE_TEXT_OPTION(PRM, path, "\"\"", "Hugging Face directory of the scorer"),
         SCOPE_INT_OPTION(PRM, max_len, "4096", 16, SCOPE_PROMPT_TOKENS_MAX,
-                "tokens of problem and steps a native scorer reads; steps beyond are unverified"),
+                "tokens of problem and steps a scorer reads (http: counted in the policy's); steps "
+                "beyond are unverified"),
         SCOPE_FLOAT_OPTION(PRM, tau, "0.5", 0, 1, "a step below it is wrong"),
-        SCOPE_DURATION_OPTION(PRM, timeout, "60s", 0.001, 86400, "of one group's scores"),
+        SCOPE_DURATION_OPTION(
+                PRM, timeout, "60s", 0.001, 86400, "of one group's scores, retries included"),
+        SCOPE_TEXT_OPTION(PRM, url, "\"\"",
+                "http: server with POST /pooling, as vLLM has it for Qwen2.5-Math-PRM; builtin = "
+                "our teacher, which checks arithmetic"),
+        SCOPE_TEXT_OPTION(PRM, model, "\"prm\"", "http: model name sent along"),
+        SCOPE_TEXT_OPTION(
+                PRM, api_key_env, "\"\"", "http: environment variable that holds the key"),
+        SCOPE_INT_OPTION(PRM, concurrency, "8", 1, 256, "http: calls in flight, a group each"),
+        SCOPE_INT_OPTION(PRM, max_retries, "2", 0, 100, "http: of one call that failed"),
+        SCOPE_INT_OPTION(PRM, circuit_failures, "5", 1, 1e6,
+                "http: failures in a row after which groups go on as plain GRPO"),
+        SCOPE_DURATION_OPTION(
+                PRM, circuit_reset, "10s", 0.001, 86400, "http: until one probe is let through"),
+        SCOPE_SIZE_OPTION(PRM, response_max, "4MiB", 1024, 1073741824, "http: bytes of one reply"),
         SCOPE_OPTION_END,
 };
 static const struct scope_option teacher_rows[] = {
@@ -494,6 +510,12 @@ enum scope_err scope_pipeline_options_check(
                 (void)scope_diag_set(diag, SCOPE_ERR_ARGUMENT,
                         "prm.backend = \"%s\" needs prm.path", prm_backends[options->prm.backend]);
                 return refuse(ret_key, "prm.path");
+        }
+        if (options->prm.backend == SCOPE_PRM_HTTP && options->prm.url[0] == 0) {
+                (void)scope_diag_set(diag, SCOPE_ERR_ARGUMENT,
+                        "prm.backend = \"http\" needs prm.url, as http://127.0.0.1:8000 of "
+                        "vllm serve Qwen/Qwen2.5-Math-PRM-7B, or \"builtin\"");
+                return refuse(ret_key, "prm.url");
         }
         if (options->loss.correction.seq_mask_lo > options->loss.correction.seq_mask_hi) {
                 (void)scope_diag_set(diag, SCOPE_ERR_ARGUMENT,

@@ -38,13 +38,16 @@ enum scope_prm_backend {
         SCOPE_PRM_ARITHMETIC,
         SCOPE_PRM_LIKELIHOOD,
         SCOPE_PRM_NATIVE,
+        SCOPE_PRM_HTTP,
         SCOPE_PRM_OFF
 };
 struct scope_prm_options {
         int backend;
         char path[512];
+        char url[512], model[128], api_key_env[64]; /* of the HTTP back end */
         double tau;
         int64_t timeout, max_len;
+        int64_t concurrency, max_retries, circuit_failures, circuit_reset, response_max;
 };
 
 enum scope_on_down { SCOPE_DOWN_DEGRADE, SCOPE_DOWN_WAIT, SCOPE_DOWN_STOP };

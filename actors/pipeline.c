@@ -9,9 +9,9 @@
 #include "runtime/system.h"
 
 extern const struct scope_actor_class scope_evaluator_class, scope_groups_class,
-        scope_learner_class, scope_prm_class, scope_prompts_class, scope_queue_class,
-        scope_recorder_class, scope_refiner_class, scope_reward_class, scope_rollout_class,
-        scope_selector_class, scope_weights_class;
+        scope_learner_class, scope_prm_class, scope_prm_http_class, scope_prompts_class,
+        scope_queue_class, scope_recorder_class, scope_refiner_class, scope_reward_class,
+        scope_rollout_class, scope_selector_class, scope_weights_class;
 
 /* Mailboxes are sized by what the protocol can put into them: every live sample at once at reward
  * and groups, every live group at the stations behind. */
@@ -66,6 +66,8 @@ enum scope_err scope_pipeline_add(struct scope_system *system, struct scope_stag
                            (uint64_t)options->pipeline.teacher_groups);
         uint32_t samples = groups * (uint32_t)options->rollout.group_size;
         const struct scope_workers any = { 0, 0 };
+        const struct scope_actor_class *scorer = options->prm.backend == SCOPE_PRM_HTTP
+                ? &scope_prm_http_class : &scope_prm_class;
         const struct {
                 const char *name;
                 const struct scope_actor_class *class_;
@@ -75,7 +77,7 @@ enum scope_err scope_pipeline_add(struct scope_system *system, struct scope_stag
         } behind[] = {
                 { "prompts", &scope_prompts_class, groups, any, &stages->prompts },
                 { "reward", &scope_reward_class, samples, any, &stages->reward },
-                { "prm", &scope_prm_class, groups, stages->resources.prm_workers, &stages->prm },
+                { "prm", scorer, groups, stages->resources.prm_workers, &stages->prm },
                 { "selector", &scope_selector_class, groups, any, &stages->selector },
                 { "refiner", &scope_refiner_class, groups, any, &stages->refiner },
                 { "queue", &scope_queue_class, groups, any, &stages->queue },

@@ -1,5 +1,6 @@
 /* prm.c - how likely each step is right.
- * Why: the process reward model finds the first wrong step of a failed rollout. Back ends: the
+ * Why: the process reward model finds the first wrong step of a failed rollout. Back ends here (one
+ * behind HTTP is prm_http.c): the
  * exact checker of the built-in task or of the arithmetic that any text says, the likelihood of
  * each step under a policy, a two-class head.
  * (1) One answer a request, in order. (2) A step whose score cannot be had gets p = 0: unverified.
@@ -8,16 +9,13 @@
 
 #include "actors/idle.h"
 #include "actors/messages.h"
+#include "actors/prm_answer.h"
 #include "actors/stages.h"
-#include "algorithm/equations.h"
-#include "algorithm/localise.h"
 #include "algorithm/steps.h"
 #include "base/arena.h"
 #include "base/check.h"
-#include "base/text.h"
 #include "models/engine.h"
 #include "models/prm_input.h"
-#include "tasks/chain.h"
 
 enum { TAG_SCORE = 1 };
 
@@ -54,68 +52,14 @@ static enum scope_err prm_init(struct scope_actor *self, void *state, void *args
         return scope_arena_init(&prm->arena, 64 << 20);
 }
 
-/* For rollouts/replies.jsonl: what a replay of this run scores. */
-static void record(struct scope_actor *self, struct prm *prm, uint64_t group, uint64_t ns,
-        const struct scope_step_scores *scores, uint32_t count)
-{
-        struct scope_text line = { 0 };
-        struct scope_message *message = NULL;
-        if (!prm->stages->options->metrics.rollouts)
-                return;
-        scope_json_open(&line, NULL, '{');
-        scope_json_text(&line, "of", "prm");
-        scope_json_uint(&line, "group", group);
-        scope_json_uint(&line, "ns", ns);
-        scope_json_open(&line, "scores", '[');
-        for (uint32_t i = 0; i < count; i++) {
-                scope_json_open(&line, NULL, '{');
-                scope_json_uint(&line, "sample", scores[i].sample);
-                scope_json_open(&line, "p", '[');
-                for (uint32_t step = 0; step < scores[i].step_count; step++)
-                        scope_json_double(&line, NULL, (double)scores[i].p[step]);
-                scope_json_close(&line, ']');
-                scope_json_close(&line, '}');
-        }
-        scope_json_close(&line, ']');
-        scope_json_close(&line, '}');
-        struct scope_control control = { .text = { line.bytes, (uint32_t)line.count } };
-        if (!line.failed && scope_message_of_control(self, SCOPE_KIND_REPLIED, SCOPE_LANE_CONTROL,
-                                    &control, &message) == SCOPE_OK)
-                scope_outbox_send(self, &prm->outbox, prm->stages->recorder, &message);
-        scope_text_fini(&line);
-}
-
+/* The one answer; the message stays the caller's to free. */
 static void reply(struct scope_actor *self, struct prm *prm, struct scope_message *message,
         const struct scope_score_request *request, const struct scope_step_scores *scores)
 {
-        struct scope_score_answer answer = {
-                .group = request->group, .scores = scores, .score_count = request->item_count
-        };
-        struct scope_message *answered = NULL;
-        uint64_t since_ns = prm->began_ns != 0 ? prm->began_ns : scope_now_ns(self);
-        scope_stages_audit(self, prm->stages,
-                (struct scope_audit){ .kind = SCOPE_AUDIT_SCORED,
-                        .group = request->group,
-                        .since_ns = since_ns });
-        record(self, prm, request->group, scope_now_ns(self) - since_ns, scores,
-                request->item_count);
+        struct scope_reply_to to = scope_reply_later(message);
+        scope_prm_answer(self, prm->stages, &prm->outbox, &to, request, scores,
+                prm->began_ns != 0 ? prm->began_ns : scope_now_ns(self));
         prm->began_ns = 0;
-        enum scope_err err = scope_message_of_score_answer(
-                self, SCOPE_KIND_SCORED, SCOPE_LANE_DATA, &answer, &answered);
-        if (err == SCOPE_OK)
-                scope_reply(self, message, &answered);
-        else
-                scope_reply_error(self, message, err);
-}
-
-static void fill(const struct prm *prm, const struct scope_score_item *item, float *p,
-        struct scope_step_scores *ret)
-{
-        *ret = (struct scope_step_scores){ .sample = item->sample,
-                .p = p,
-                .step_count = item->step_count,
-                .verified = scope_localise_verified(
-                        p, item->step_count, prm->stages->options->prm.tau) };
 }
 
 /* Every step of every item, at once: by the exact checker of the built-in task where the problem
@@ -125,10 +69,8 @@ static void check_exactly(struct scope_actor *self, struct prm *prm, struct scop
         struct scope_step_scores scores[SCOPE_GROUP_SAMPLES_MAX];
         const struct scope_resources *resources = &prm->stages->resources;
         struct scope_score_request request = { 0 };
-        struct scope_chain chain;
         enum scope_err err =
                 scope_message_read_score_request(self, message, &prm->stages->limits, &request);
-        bool built_in = err == SCOPE_OK && scope_chain_parse(request.problem, &chain) == SCOPE_OK;
         for (uint32_t i = 0; i < request.item_count && err == SCOPE_OK; i++) {
                 const struct scope_score_item *item = &request.items[i];
                 float *p = scope_arena_take(scope_scratch(self), item->step_count * sizeof *p + 4);
@@ -139,12 +81,10 @@ static void check_exactly(struct scope_actor *self, struct prm *prm, struct scop
                 bool recorded = resources->scores_of != NULL &&
                                 resources->scores_of(resources->played, request.group,
                                         item->sample, item->step_count, p);
-                if (!recorded && built_in)
-                        scope_chain_judge(
-                                &chain, item->text, item->step_ends, item->step_count, p);
-                else if (!recorded)
-                        scope_equations_judge(item->text, item->step_ends, item->step_count, p);
-                fill(prm, item, p, &scores[i]);
+                if (!recorded)
+                        scope_prm_exact(
+                                request.problem, item->text, item->step_ends, item->step_count, p);
+                scores[i] = scope_prm_scores(prm->stages, item, p);
         }
         if (err == SCOPE_OK)
                 reply(self, prm, message, &request, scores);
@@ -320,7 +260,7 @@ static void scored(struct scope_actor *self, struct prm *prm, enum scope_err err
                 }
                 for (uint32_t step = 0; step < item->step_count; step++)
                         p[step] = step_probability(prm, item, i, step);
-                fill(prm, item, p, &scores[i]);
+                scores[i] = scope_prm_scores(prm->stages, item, p);
         }
         if (err == SCOPE_OK)
                 reply(self, prm, prm->first, &request, scores);

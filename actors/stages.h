@@ -77,7 +77,7 @@ struct scope_resources {
         bool (*scores_of)(void *played, uint64_t group, uint32_t sample, uint32_t step_count,
                 float *ret_p);
         void *played; /* context of these three */
-        const char *teacher_key; /* the secret itself; NULL = none */
+        const char *teacher_key, *prm_key; /* the secrets themselves; NULL = none */
         uint64_t first_step;     /* of a resumed run */
         uint64_t first_problem;  /* data cursor */
         uint64_t first_group;

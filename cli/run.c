@@ -178,7 +178,20 @@ static void noticed(void *context, const struct scope_notice *notice)
         scope_text_string(&run->notices, "\n");
 }
 
-static enum scope_err start_teacher(struct run *run, struct scope_diag *diag)
+/* The secret that an environment variable holds, where one is named. */
+static enum scope_err read_key(const char *key, const char *variable, const char **ret_secret,
+        struct scope_diag *diag)
+{
+        if (variable[0] == 0)
+                return SCOPE_OK;
+        *ret_secret = getenv(variable);
+        if (*ret_secret != NULL && (*ret_secret)[0] != 0)
+                return SCOPE_OK;
+        return scope_diag_set(diag, SCOPE_ERR_NOT_FOUND,
+                "%s = \"%s\": that environment variable is not set", key, variable);
+}
+
+static enum scope_err find_teacher(struct run *run, struct scope_diag *diag)
 {
         struct scope_teacher_options *options = &run->options->teacher;
         if (run->options->scope.select.repairs_per_group == 0)
@@ -187,13 +200,23 @@ static enum scope_err start_teacher(struct run *run, struct scope_diag *diag)
                 run->options->stages.teacher != SCOPE_PLAY_NATIVE)
                 return scope_teacher_process_start(
                         &run->teacher, run->options, options->url, sizeof options->url, diag);
-        if (options->api_key_env[0] == 0)
+        return read_key("teacher.api_key_env", options->api_key_env,
+                &run->stages.resources.teacher_key, diag);
+}
+
+/* The built-in scoring server is the teacher's process, whose first job may be this. */
+static enum scope_err find_scorer(struct run *run, struct scope_diag *diag)
+{
+        struct scope_prm_options *options = &run->options->prm;
+        if (options->backend != SCOPE_PRM_HTTP || run->options->stages.prm != SCOPE_PLAY_NATIVE)
                 return SCOPE_OK;
-        run->stages.resources.teacher_key = getenv(options->api_key_env);
-        if (run->stages.resources.teacher_key == NULL || run->stages.resources.teacher_key[0] == 0)
-                return scope_diag_set(diag, SCOPE_ERR_NOT_FOUND,
-                        "teacher.api_key_env = \"%s\": that environment variable is not set",
-                        options->api_key_env);
+        if (strcmp(options->url, "builtin") != 0)
+                return read_key("prm.api_key_env", options->api_key_env,
+                        &run->stages.resources.prm_key, diag);
+        if (run->teacher.pid <= 0)
+                return scope_teacher_process_start(
+                        &run->teacher, run->options, options->url, sizeof options->url, diag);
+        (void)snprintf(options->url, sizeof options->url, "%s", run->options->teacher.url);
         return SCOPE_OK;
 }
 
@@ -218,10 +241,12 @@ static enum scope_err build_stages(struct run *run, struct scope_diag *diag)
         if (run->options->stages.prm != SCOPE_PLAY_NATIVE &&
                 run->options->prm.backend != SCOPE_PRM_OFF)
                 run->options->prm.backend = SCOPE_PRM_ARITHMETIC;
-        const char *key = run->stages.resources.teacher_key;
+        const char *teacher_key = run->stages.resources.teacher_key;
+        const char *prm_key = run->stages.resources.prm_key;
         run->stages.options = run->options;
         run->stages.resources = scope_assembly_resources(&run->assembly);
-        run->stages.resources.teacher_key = key;
+        run->stages.resources.teacher_key = teacher_key;
+        run->stages.resources.prm_key = prm_key;
         run->stages.resources.peak_rss = peak_rss;
         if (trains) /* else there is nothing that was not there before */
                 run->stages.resources.checkpoint = scope_checkpoint_save;
@@ -408,7 +433,9 @@ static enum scope_exit execute(struct run *run, struct scope_diag *diag)
         if (err == SCOPE_OK)
                 err = warm_up(run, diag);
         if (err == SCOPE_OK)
-                err = start_teacher(run, diag);
+                err = find_teacher(run, diag);
+        if (err == SCOPE_OK)
+                err = find_scorer(run, diag);
         if (err == SCOPE_OK)
                 err = build_stages(run, diag);
         if (err == SCOPE_OK)

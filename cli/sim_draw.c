@@ -98,6 +98,23 @@ static void draw_teacher(struct scope_rng *rng, struct scope_pipeline_options *o
                 options->scope.select.force_k = 0;
 }
 
+/* Some score over HTTP, with the teacher's script and its faults. Draws of its own: the others stay
+ * what they were. */
+static void draw_scorer(uint64_t seed, struct scope_pipeline_options *options)
+{
+        struct scope_rng rng = scope_rng_make(scope_hash_pair(seed, 3));
+        struct scope_prm_options *prm = &options->prm;
+        if (prm->backend != SCOPE_PRM_ARITHMETIC || !one_in(&rng, 3))
+                return;
+        prm->backend = SCOPE_PRM_HTTP;
+        (void)snprintf(prm->url, sizeof prm->url, "http://127.0.0.1");
+        prm->concurrency = between(&rng, 1, 4);
+        prm->max_retries = between(&rng, 0, 3);
+        prm->circuit_failures = between(&rng, 1, 5);
+        prm->circuit_reset = between(&rng, 1, 8) * SECOND / 4;
+        prm->response_max = 1 << 16;
+}
+
 /* Each of them now and then; never so often that nothing is ever repaired. */
 static void draw_script(
         struct scope_rng *rng, bool faults, struct scope_teacher_script_options *script)
@@ -135,6 +152,7 @@ struct scope_sim_setting scope_sim_draw(uint64_t seed, bool teacher_faults,
         draw_rollout(&rng, options);
         draw_pipeline(&rng, options);
         draw_teacher(&rng, options);
+        draw_scorer(seed, options);
         draw_script(&rng, teacher_faults, script);
         int64_t samples = options->rollout.prompts_per_step * options->rollout.group_size;
         options->run.steps = 2 + between(&rng, 120, 240) / (samples + 4);

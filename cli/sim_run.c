@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "actors/pipeline.h"
+#include "actors/prm_answer.h"
 #include "algorithm/statistics.h"
 #include "base/arena.h"
 #include "base/check.h"
@@ -188,6 +189,7 @@ static enum scope_err build(struct world *world, uint64_t seed, uint32_t faults)
         struct scope_sim_setting setting = scope_sim_draw(
                 seed, (faults >> SCOPE_FAULT_HTTP_GARBAGE & 1) != 0, &world->options, &script);
         enum scope_err err = scope_teacher_script_init(&world->script, &script, &diag);
+        world->script.judge = scope_prm_exact;
         if (err == SCOPE_OK)
                 err = scope_pipeline_options_check(&world->options, &key, &diag);
         scope_assert(err == SCOPE_OK); /* a drawn configuration is a good one */

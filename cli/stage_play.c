@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "actors/prm_answer.h"
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/limits.h"
@@ -160,7 +161,10 @@ static enum scope_err read_laws(struct scope_stage_play *play, struct scope_diag
                         &play->latency, &play->latency_values, diag);
         script.law = &play->latency;
         (void)snprintf(script.faults, sizeof script.faults, "%s", play->options->solver.faults);
-        return err == SCOPE_OK ? scope_teacher_script_init(&play->script, &script, diag) : err;
+        if (err == SCOPE_OK)
+                err = scope_teacher_script_init(&play->script, &script, diag);
+        play->script.judge = scope_prm_exact;
+        return err;
 }
 
 /* The policy that is simulated reads its problem out of the prompt. */

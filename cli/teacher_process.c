@@ -86,9 +86,9 @@ enum scope_err scope_teacher_process_start(struct scope_teacher_process *process
         (void)snprintf(faults, sizeof faults, "%s", options->solver.faults);
         (void)snprintf(seed, sizeof seed, "%lld", (long long)options->run.seed);
         /* as many as the run sends, and some that it gave up on */
+        int64_t calls = options->teacher.concurrency + options->prm.concurrency;
         (void)snprintf(concurrency, sizeof concurrency, "%lld",
-                (long long)(options->teacher.concurrency > 32 ? 2 * options->teacher.concurrency
-                                                              : 64));
+                (long long)(calls > 32 ? 2 * calls : 64));
         const char *words[] = { "scope-runtime", "teacher", "--listen", "127.0.0.1:0", "--parent",
                 parent, "--latency", latency, "--faults", faults, "--seed", seed, "--data",
                 data->train, "--prompt-key", data->prompt_key, "--answer-key", data->answer_key,

@@ -13,10 +13,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "actors/prm_answer.h"
 #include "base/check.h"
 #include "cli/recording.h"
 #include "base/rng.h"
 #include "tasks/dataset.h"
+#include "tasks/pooling_script.h"
 #include "tasks/teacher_solutions.h"
 
 enum {
@@ -213,7 +215,8 @@ static bool key_fits(const struct call *call)
         return differ == 0;
 }
 
-static enum MHD_Result complete(struct call *call)
+/* A completion, or scores of steps: as late and as broken as the script says. */
+static enum MHD_Result answer(struct call *call, bool scores)
 {
         struct scope_teacher_server *server = call->server;
         struct scope_teacher_response *response = &call->response;
@@ -227,8 +230,8 @@ static enum MHD_Result complete(struct call *call)
         }
         uint64_t random =
                 scope_hash_pair((uint64_t)server->options.script.seed, server->counts.calls);
-        scope_teacher_script_answer(&server->script, call->request.bytes, call->request.count,
-                random, time(NULL), response);
+        (scores ? scope_pooling_script_answer : scope_teacher_script_answer)(&server->script,
+                call->request.bytes, call->request.count, random, time(NULL), response);
         server->counts.calls++;
         server->counts.faults += response->fault != SCOPE_TEACHER_FAULT_NONE;
         server->active_count++;
@@ -247,9 +250,10 @@ static enum MHD_Result route(struct call *call, const char *url, const char *met
         bool get = strcmp(method, "GET") == 0, post = strcmp(method, "POST") == 0;
         bool health = strcmp(url, "/health") == 0, models = strcmp(url, "/v1/models") == 0;
         bool completions = strcmp(url, "/v1/chat/completions") == 0;
-        if (!health && !models && !completions)
+        bool pooling = strcmp(url, "/pooling") == 0 || strcmp(url, "/v1/pooling") == 0;
+        if (!health && !models && !completions && !pooling)
                 return send_error(call, MHD_HTTP_NOT_FOUND, "no such path", "not_found_error");
-        if (completions ? !post : !get)
+        if (completions || pooling ? !post : !get)
                 return send_error(call, MHD_HTTP_METHOD_NOT_ALLOWED, "no such method here",
                         "invalid_request_error");
         if (health)
@@ -257,7 +261,7 @@ static enum MHD_Result route(struct call *call, const char *url, const char *met
         if (!key_fits(call))
                 return send_error(call, MHD_HTTP_UNAUTHORIZED, "no key, or a wrong one",
                         "authentication_error");
-        return models ? send_models(call) : complete(call);
+        return models ? send_models(call) : answer(call, pooling);
 }
 
 /* Called first with the headers, then with pieces of the body, then at its end, and again after a
@@ -555,6 +559,7 @@ enum scope_err scope_teacher_server_create(const struct scope_teacher_server_opt
         server->options = *options;
         server->socket = server->stop_event = -1;
         enum scope_err err = open_script(server, diag);
+        server->script.judge = scope_prm_exact;
         if (err == SCOPE_OK && options->replay[0] == 0)
                 err = open_data(server, diag);
         if (err == SCOPE_OK)

@@ -69,20 +69,26 @@ static enum scope_err encode(const struct scope_tokenizer *tokenizer, struct sco
         return err == SCOPE_ERR_TOO_BIG ? SCOPE_OK : err;
 }
 
+void scope_prm_marked_text(struct scope_string problem, const struct scope_string *steps,
+        uint32_t step_count, struct scope_text *text)
+{
+        scope_text_string(text, "<|im_start|>system\nPlease reason step by step, and put your "
+                                "final answer within \\boxed{}.<|im_end|>\n<|im_start|>user\n");
+        add_clean(text, problem);
+        scope_text_string(text, "<|im_end|>\n<|im_start|>assistant\n");
+        for (uint32_t i = 0; i < step_count; i++) {
+                add_clean(text, steps[i]);
+                scope_text_string(text, mark);
+        }
+}
+
 static enum scope_err make_marks(const struct scope_tokenizer *tokenizer,
         struct scope_string problem, const struct scope_string *steps, uint32_t step_count,
         struct scope_prm_input *input)
 {
         struct scope_text text = { 0 };
         uint32_t id = id_of(tokenizer, mark), found = 0;
-        scope_text_string(&text, "<|im_start|>system\nPlease reason step by step, and put your "
-                                 "final answer within \\boxed{}.<|im_end|>\n<|im_start|>user\n");
-        add_clean(&text, problem);
-        scope_text_string(&text, "<|im_end|>\n<|im_start|>assistant\n");
-        for (uint32_t i = 0; i < step_count; i++) {
-                add_clean(&text, steps[i]);
-                scope_text_string(&text, mark);
-        }
+        scope_prm_marked_text(problem, steps, step_count, &text);
         enum scope_err err = encode(tokenizer, &text, input);
         scope_text_fini(&text);
         if (err != SCOPE_OK)

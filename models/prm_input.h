@@ -15,6 +15,7 @@
 #include "models/config.h"
 #include "schemas/records.h"
 
+struct scope_text;
 struct scope_tokenizer;
 
 enum scope_prm_form {
@@ -34,6 +35,12 @@ struct scope_prm_input {
          * step stays unverified */
         uint32_t *marks;
 };
+
+/* The text that a scorer with marks reads: Qwen2.5-Math-PRM's chat form, <extra_0> after each step.
+ * Marks and other structure inside of problem and steps are left out.
+ * in      steps: without the blank lines between them     thread  any */
+void scope_prm_marked_text(struct scope_string problem, const struct scope_string *steps,
+        uint32_t step_count, struct scope_text *text);
 
 /* in      steps: without the blank lines between them
  * errors  SCOPE_ERR_NOT_FOUND: a byte no token can spell; SCOPE_ERR_MEMORY; SCOPE_ERR_INTERNAL: the

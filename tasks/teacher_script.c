@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "tasks/chain.h"
 #include "tasks/refiner_prompt.h"
+#include "tasks/teacher_script_parts.h"
 #include "tasks/teacher_solutions.h"
 
 enum { PIECE_BYTES = 12, PIECES_MAX = 1024, KEEP_ALIVES = 3 };
@@ -405,28 +406,29 @@ static void set_retry_after(const struct scope_teacher_script_options *options, 
                         "%a, %d %b %Y %H:%M:%S GMT", &utc);
 }
 
-static void refuse(struct scope_teacher_response *response, int32_t status, const char *message,
-        const char *type)
+void scope_teacher_script_refuse(struct scope_teacher_response *response, int32_t status,
+        const char *message, const char *type)
 {
         response->status = status;
         response->content_type = "application/json";
         write_error(&response->body, message, type);
 }
 
-/* Faults that need no answer to the problem. False: there is none of them. */
-static bool answer_with_fault(const struct scope_teacher_script *script, time_t now, bool stream,
+bool scope_teacher_script_fault(const struct scope_teacher_script *script, time_t now, bool stream,
         struct scope_teacher_response *response)
 {
         switch (response->fault) {
         case SCOPE_TEACHER_FAULT_BUSY:
-                refuse(response, 429, "rate limit reached", "rate_limit_exceeded");
+                scope_teacher_script_refuse(
+                        response, 429, "rate limit reached", "rate_limit_exceeded");
                 set_retry_after(&script->options, now, response);
                 return true;
         case SCOPE_TEACHER_FAULT_ERROR:
-                refuse(response, 500, "internal error", "server_error");
+                scope_teacher_script_refuse(response, 500, "internal error", "server_error");
                 return true;
         case SCOPE_TEACHER_FAULT_UNAVAILABLE:
-                refuse(response, 503, "the server is overloaded", "server_is_overloaded");
+                scope_teacher_script_refuse(
+                        response, 503, "the server is overloaded", "server_is_overloaded");
                 return true;
         case SCOPE_TEACHER_FAULT_GARBAGE:
                 response->content_type = "text/html";
@@ -436,7 +438,8 @@ static bool answer_with_fault(const struct scope_teacher_script *script, time_t 
                 return true;
         case SCOPE_TEACHER_FAULT_ERROR_CHUNK:
                 if (!stream)
-                        refuse(response, 200, "the upstream server failed", "server_error");
+                        scope_teacher_script_refuse(
+                                response, 200, "the upstream server failed", "server_error");
                 return !stream;
         default:
                 return false;
@@ -449,7 +452,7 @@ static void answer_call(const struct scope_teacher_script *script, const struct 
         struct answer answer = { .tokens_in = (uint32_t)(request_bytes / 4) };
         enum scope_teacher_fault fault = response->fault;
         struct scope_text *body = &response->body;
-        if (answer_with_fault(script, now, call->stream, response))
+        if (scope_teacher_script_fault(script, now, call->stream, response))
                 return;
         solve(script, call, fault, &answer);
         while (fault == SCOPE_TEACHER_FAULT_HUGE && !answer.content.failed &&
@@ -484,7 +487,7 @@ static void answer_recorded(const struct call *call, size_t request_bytes, uint6
         response->latency_ns = recorded->latency_ns;
         response->fault = SCOPE_TEACHER_FAULT_NONE;
         if (recorded->end == SCOPE_TEACHER_RECORDED_STATUS)
-                refuse(response, recorded->status, "as recorded", "recorded");
+                scope_teacher_script_refuse(response, recorded->status, "as recorded", "recorded");
         if (recorded->end == SCOPE_TEACHER_RECORDED_GARBAGE)
                 scope_text_string(&response->body, "as recorded: no chat completion\n");
         response->hang = recorded->end == SCOPE_TEACHER_RECORDED_HANG;
@@ -500,12 +503,10 @@ static void answer_recorded(const struct call *call, size_t request_bytes, uint6
                 response->cut = response->body.count / 2;
 }
 
-void scope_teacher_script_answer(const struct scope_teacher_script *script, const void *request,
-        size_t count, uint64_t random, time_t now, struct scope_teacher_response *ret_response)
+void scope_teacher_script_begin(const struct scope_teacher_script *script, uint64_t random,
+        struct scope_teacher_response *ret_response)
 {
         struct scope_rng rng = scope_rng_make(random);
-        struct call call = { .in_data = false };
-        json_error_t error;
         *ret_response = (struct scope_teacher_response){
                 .status = 200, .content_type = "application/json", .cut = SIZE_MAX
         };
@@ -514,6 +515,14 @@ void scope_teacher_script_answer(const struct scope_teacher_script *script, cons
         if (script->recorded != NULL)
                 ret_response->fault = SCOPE_TEACHER_FAULT_NONE;
         ret_response->hang = ret_response->fault == SCOPE_TEACHER_FAULT_HANG;
+}
+
+void scope_teacher_script_answer(const struct scope_teacher_script *script, const void *request,
+        size_t count, uint64_t random, time_t now, struct scope_teacher_response *ret_response)
+{
+        struct call call = { .in_data = false };
+        json_error_t error;
+        scope_teacher_script_begin(script, random, ret_response);
         if (ret_response->hang)
                 return;
         json_t *root = json_loadb(request, count, 0, &error);
@@ -522,7 +531,7 @@ void scope_teacher_script_answer(const struct scope_teacher_script *script, cons
                 root == NULL ? "the body is not JSON" : read_call(script, root, silent, &call);
         if (wrong != NULL) {
                 ret_response->fault = SCOPE_TEACHER_FAULT_NONE;
-                refuse(ret_response, 400, wrong, "invalid_request_error");
+                scope_teacher_script_refuse(ret_response, 400, wrong, "invalid_request_error");
         } else if (call.is_recorded) {
                 answer_recorded(&call, count, random, now, ret_response);
         } else

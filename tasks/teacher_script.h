@@ -98,6 +98,9 @@ struct scope_teacher_script {
         bool (*recorded)(void *context, struct scope_string problem, struct scope_string prefix,
                 struct scope_teacher_recorded *ret_recorded);
         void *recorded_context;
+        /* How right each step is, set after init: of pooling_script.h. ends: exclusive bytes */
+        void (*judge)(struct scope_string problem, struct scope_string text, const uint32_t *ends,
+                uint32_t count, float *ret_p);
         struct scope_latency_law latency;
         double fault[SCOPE_TEACHER_FAULT_COUNT]; /* shares */
 };

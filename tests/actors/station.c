@@ -107,7 +107,7 @@ void station_init(struct station *station, const char *toml)
 
 void station_run(struct station *station, const char *name)
 {
-        struct scope_system_options options = { .seed = 1,
+        struct scope_system_options options = { .seed = 1 + station->seed,
                 .loops = 1,
                 .compute_threads = 1,
                 .restarts_max = 3,
@@ -116,7 +116,13 @@ void station_run(struct station *station, const char *name)
                 .notice = noticed,
                 .notice_context = station };
         struct scope_sim_options sim = {
-                .seed = 1, .stop_ns = REFINER_MS(9000000), .events_max = 1000000
+                .seed = 1 + station->seed,
+                .faults = station->faults,
+                .heal_ns = station->stay_ns,
+                .stop_ns = REFINER_MS(9000000),
+                .events_max = 1000000,
+                .http = station->http,
+                .context = station
         };
         struct scope_stages *stages = &station->stages;
         struct scope_actor_class *subject = &station->wrapped;

@@ -23,6 +23,9 @@ static const struct {
                 "learner.minibatch_prompts learner.passes checkpoint.every eval.every" },
         { "actors/test_options.c", "prm.path" },
         { "actors/test_prm.c", "prm.backend prm.tau" },
+        { "actors/test_prm_http.c",
+                "prm.model prm.concurrency prm.max_retries prm.circuit_failures "
+                "prm.circuit_reset prm.response_max" },
         { "actors/test_prompts.c", "data.train rollout.max_prompt" },
         { "actors/test_queue.c", "pipeline.queue_groups" },
         { "actors/test_recorder.c", "metrics.rollouts metrics.show_every" },
@@ -69,6 +72,7 @@ static const struct {
         { "end_to_end/test_bad_input.py", "run.dir model.path checkpoint.keep" },
         { "end_to_end/test_trace.py", "metrics.trail" },
         { "end_to_end/test_teacher.py", "teacher.retry_after_max teacher.circuit_reset" },
+        { "end_to_end/test_prm_http.py", "prm.url prm.api_key_env" },
         { "end_to_end/test_score.py", "prm.max_len" },
         { "models/test_decode_team.c", "rollout.dtype" },
         { "models/test_engine.c", "rollout.slots" },
@@ -223,6 +227,7 @@ static const struct {
         { { FLOW, "pipeline.partial_rollout=2.0", "pipeline.age_max=2" }, "pipeline.age_max" },
         { { "prm.backend=\"likelihood\"" }, "prm.path" },
         { { "prm.backend=\"native\"" }, "prm.path" },
+        { { "prm.backend=\"http\"" }, "prm.url" },
         { { "loss.clip_dual=0.5" }, "loss.clip_dual" },
 };
 

@@ -15,6 +15,7 @@
 #include "runtime/ledger.h"
 #include "runtime/system.h"
 
+struct scope_sim_http;
 struct scope_text;
 struct scope_tokenizer;
 
@@ -78,8 +79,11 @@ struct station {
         /* Every message and the test's own timers; what it leaves in *message is freed. */
         void (*hear)(
                 struct scope_actor *peer, struct station *station, struct scope_message **message);
+        void (*http)(void *station, struct scope_sim_http *call); /* may be NULL */
         void *test;
         uint64_t stay_ns; /* the peer drains the system then; 0 = 60 s */
+        uint32_t faults;  /* bits of enum scope_fault, until stay_ns */
+        uint64_t seed;
         /* filled by station_init */
         struct scope_pipeline_options options;
         struct scope_stages stages;
