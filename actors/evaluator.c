@@ -111,13 +111,17 @@ static enum scope_err submit_problem(struct scope_actor *self, struct evaluator 
         const struct scope_pipeline_options *options = stages->options;
         uint32_t samples = (uint32_t)options->eval.samples, index = evaluator->next_problem;
         struct scope_problem problem;
+        uint64_t unspelled = 0; /* read without what no token spells, as prompts.c does */
         size_t count = 0;
         enum scope_err err =
                 scope_dataset_get(stages->resources.eval, index, scope_scratch(self), &problem);
         if (err == SCOPE_OK)
-                err = scope_prompt_format_encode(stages->resources.prompt_format,
-                        stages->resources.tokenizer, problem.text, problem.messages,
-                        evaluator->prompt, (size_t)options->rollout.max_prompt, &count, NULL);
+                err = scope_tokenizer_as_library(
+                        scope_prompt_format_encode(stages->resources.prompt_format,
+                                stages->resources.tokenizer, problem.text, problem.messages,
+                                evaluator->prompt, (size_t)options->rollout.max_prompt, &count,
+                                NULL),
+                        &unspelled);
         for (uint32_t sample = 0; sample < samples && err == SCOPE_OK; sample++) {
                 struct scope_engine_request request = {
                         .id = evaluator->life | ((uint64_t)index * samples + sample),

@@ -5,6 +5,8 @@
 #include "actors/stages.h"
 #include "schemas/records.h"
 
+struct scope_outbox;
+
 /* Probabilities of each step by the exact checker of the built-in task where the problem is of it,
  * else by the arithmetic that the steps say.
  * out     ret_p [count]     thread  any; pure */

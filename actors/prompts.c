@@ -10,12 +10,13 @@
 #include "base/arena.h"
 #include "base/rng.h"
 #include "models/prompt_format.h"
+#include "models/tokenizer.h"
 #include "runtime/ledger.h"
 #include "tasks/dataset.h"
 
 struct prompts {
         const struct scope_stages *stages;
-        uint64_t skipped;
+        uint64_t skipped, unspelled, unspelled_told;
 };
 
 static enum scope_err prompts_init(struct scope_actor *self, void *state, void *args)
@@ -59,7 +60,7 @@ static uint64_t problem_at(const struct prompts *prompts, uint64_t cursor)
 }
 
 /* Reads problem `cursor` into `ret`; tokens live in the scratch arena. */
-static enum scope_err read_problem(struct scope_actor *self, const struct prompts *prompts,
+static enum scope_err read_problem(struct scope_actor *self, struct prompts *prompts,
         uint64_t cursor, struct scope_prompt *ret)
 {
         const struct scope_stages *stages = prompts->stages;
@@ -76,9 +77,11 @@ static enum scope_err read_problem(struct scope_actor *self, const struct prompt
         enum scope_err err = scope_dataset_get(
                 stages->resources.train, ret->problem, scope_scratch(self), &problem);
         if (err == SCOPE_OK)
-                err = scope_prompt_format_encode(stages->resources.prompt_format,
-                        stages->resources.tokenizer, problem.text, problem.messages, tokens, max,
-                        &count, NULL);
+                err = scope_tokenizer_as_library(
+                        scope_prompt_format_encode(stages->resources.prompt_format,
+                                stages->resources.tokenizer, problem.text, problem.messages, tokens,
+                                max, &count, NULL),
+                        &prompts->unspelled);
         if (err == SCOPE_OK && count == 0)
                 err = SCOPE_ERR_FORMAT;
         if (err != SCOPE_OK)
@@ -88,6 +91,20 @@ static enum scope_err read_problem(struct scope_actor *self, const struct prompt
         ret->tokens = tokens;
         ret->token_count = (uint32_t)count;
         return SCOPE_OK;
+}
+
+/* The first such problem, the tenth, and so on. */
+static void tell_unspelled(struct scope_actor *self, struct prompts *prompts, uint64_t problem)
+{
+        uint64_t next = prompts->unspelled_told != 0 ? 10 * prompts->unspelled_told : 1;
+        if (prompts->unspelled < next)
+                return;
+        prompts->unspelled_told = next;
+        scope_event(self, "data",
+                "problem %llu of %s has characters that no token of this model spells; they are "
+                "left out, as the tokenizers library does (%llu such prompts so far)",
+                (unsigned long long)problem, prompts->stages->options->data.train,
+                (unsigned long long)prompts->unspelled);
 }
 
 /* control.value = the cursor, control.group = the group it is for. */
@@ -105,6 +122,7 @@ static void answer(struct scope_actor *self, struct prompts *prompts, struct sco
         if (err == SCOPE_OK)
                 err = scope_message_of_prompt(
                         self, SCOPE_KIND_PROMPT, SCOPE_LANE_CONTROL, &prompt, &reply);
+        tell_unspelled(self, prompts, prompt.problem);
         if (err == SCOPE_OK) {
                 scope_reply(self, message, &reply);
                 return;

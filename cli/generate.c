@@ -63,6 +63,7 @@ struct work {
         uint32_t samples_left;
         bool ended;
         struct scope_text text;
+        uint64_t unspelled; /* prompts with a byte that no token spells */
 };
 
 static enum scope_err create_pool(struct work *work)
@@ -127,8 +128,10 @@ static enum scope_err read_prompt(
         enum scope_err err = scope_jsonl_text(work->reader, object, "prompt", &text, &bytes, diag);
         if (err != SCOPE_OK)
                 return err;
-        err = scope_tokenizer_encode_framed(work->tokenizer, text, bytes, work->ids.ids,
-                work->ids.max, &work->ids.count);
+        err = scope_tokenizer_as_library(
+                scope_tokenizer_encode_framed(work->tokenizer, text, bytes, work->ids.ids,
+                        work->ids.max, &work->ids.count),
+                &work->unspelled);
         return err == SCOPE_OK ? err : scope_jsonl_bad(work->reader, err, diag,
                 "cannot be tokenized in --context %lld: %s", (long long)flags.context,
                 scope_err_text(err));
@@ -279,6 +282,7 @@ static enum scope_exit command(const struct scope_arguments *arguments)
         if (err != SCOPE_OK)
                 (void)fprintf(stderr, "error: %s\n",
                         diag.text[0] != 0 ? diag.text : scope_err_text(err));
+        scope_jsonl_unspelled(work.unspelled);
         scope_engine_destroy(work.engine);
         scope_compute_pool_destroy(work.pool);
         scope_jsonl_close(work.reader);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -247,4 +248,11 @@ enum scope_err scope_jsonl_put(struct scope_text *object, struct scope_diag *dia
         if (!written)
                 return scope_diag_set(diag, SCOPE_ERR_IO, "stdout: %s", strerror(errno));
         return SCOPE_OK;
+}
+
+void scope_jsonl_unspelled(uint64_t count)
+{
+        if (count != 0)
+                (void)fprintf(stderr, "warning: %" PRIu64 " texts have bytes that no token of this "
+                                      "model spells; they were left out\n", count);
 }

@@ -71,6 +71,9 @@ struct scope_jsonl_ids {
 enum scope_err scope_jsonl_ids(const struct scope_jsonl *reader, const json_t *object,
         const char *key, struct scope_jsonl_ids *ids, struct scope_diag *diag);
 
+/* Warns on stderr where `count` texts had bytes that no token spells. */
+void scope_jsonl_unspelled(uint64_t count);
+
 /* Writes one finished object to standard output as a line, and clears it.
  * errors  SCOPE_ERR_MEMORY: it failed while it was built; SCOPE_ERR_IO: nobody reads any more */
 enum scope_err scope_jsonl_put(struct scope_text *object, struct scope_diag *diag);

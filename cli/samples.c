@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "cli/assembly.h"
 #include "cli/config.h"
+#include "cli/jsonl.h"
 #include "cli/load.h"
 #include "cli/options.h"
 #include "cli/sampling.h"
@@ -30,7 +31,8 @@ static const struct scope_option rows[] = {
 /* One problem as JSON: ids of the prompt, steps of the reference solution with their token ends,
  * its reward. */
 static enum scope_err describe(const struct scope_assembly *assembly, uint64_t index,
-        struct scope_arena *arena, struct scope_text *text, struct scope_diag *diag)
+        struct scope_arena *arena, struct scope_text *text, uint64_t *unspelled,
+        struct scope_diag *diag)
 {
         size_t max = (size_t)assembly->options->rollout.max_prompt, count = 0;
         uint32_t ends[SCOPE_STEPS_MAX];
@@ -38,8 +40,8 @@ static enum scope_err describe(const struct scope_assembly *assembly, uint64_t i
         struct scope_problem problem;
         if (ids == NULL)
                 return SCOPE_ERR_MEMORY;
-        enum scope_err err = scope_sampling_problem(
-                assembly, assembly->train, index, arena, ids, max, &count, &problem, diag);
+        enum scope_err err = scope_sampling_problem(assembly, assembly->train, index, arena, ids,
+                max, &count, &problem, unspelled, diag);
         if (err != SCOPE_OK)
                 return err;
         scope_json_open(text, NULL, '{');
@@ -97,7 +99,7 @@ static enum scope_err show(struct scope_assembly *assembly, bool json, struct sc
 {
         struct scope_arena arena = { 0 };
         struct scope_text text = { 0 };
-        uint64_t count = assembly->train->count;
+        uint64_t count = assembly->train->count, unspelled = 0;
         enum scope_err err = scope_arena_init(&arena, 4 << 20);
         if (json) {
                 scope_json_open(&text, NULL, '{');
@@ -106,7 +108,7 @@ static enum scope_err show(struct scope_assembly *assembly, bool json, struct sc
         for (uint64_t i = 0; i < (uint64_t)flags.n && i < count && err == SCOPE_OK; i++) {
                 scope_arena_reset(&arena);
                 if (json)
-                        err = describe(assembly, i, &arena, &text, diag);
+                        err = describe(assembly, i, &arena, &text, &unspelled, diag);
                 else
                         print_plain(assembly, i, &arena);
         }
@@ -115,6 +117,7 @@ static enum scope_err show(struct scope_assembly *assembly, bool json, struct sc
                 scope_json_close(&text, '}');
                 (void)puts(text.failed ? "{}" : text.bytes);
         }
+        scope_jsonl_unspelled(unspelled);
         scope_text_fini(&text);
         scope_arena_fini(&arena);
         return err;

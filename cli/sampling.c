@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "cli/jsonl.h"
 #include "models/prompt_format.h"
 #include "models/tokenizer.h"
 #include "runtime/compute_pool.h"
@@ -12,14 +13,18 @@
 enum scope_err scope_sampling_problem(const struct scope_assembly *assembly,
         const struct scope_dataset *data, uint64_t index, struct scope_arena *arena,
         uint32_t *ret_tokens, size_t max, size_t *ret_count, struct scope_problem *ret_problem,
-        struct scope_diag *diag)
+        uint64_t *unspelled, struct scope_diag *diag)
 {
         struct scope_diag words = { "" };
         enum scope_err err = scope_dataset_get(data, index, arena, ret_problem);
         if (err == SCOPE_OK)
-                err = scope_prompt_format_encode(assembly->prompt_format, assembly->tokenizer,
-                        ret_problem->text, ret_problem->messages, ret_tokens, max, ret_count,
-                        &words);
+                err = scope_tokenizer_as_library(
+                        scope_prompt_format_encode(assembly->prompt_format, assembly->tokenizer,
+                                ret_problem->text, ret_problem->messages, ret_tokens, max,
+                                ret_count, &words),
+                        unspelled);
+        if (err == SCOPE_OK && *ret_count == 0)
+                err = SCOPE_ERR_FORMAT;
         if (err != SCOPE_OK)
                 return scope_diag_set(diag, err,
                         "problem %" PRIu64 ": %.400s (rollout.max_prompt = %zu tokens)", index,
@@ -28,14 +33,14 @@ enum scope_err scope_sampling_problem(const struct scope_assembly *assembly,
 }
 
 static enum scope_err submit_problem(const struct scope_sampling *sampling, uint64_t problem,
-        struct scope_arena *arena, uint32_t *tokens, struct scope_diag *diag)
+        struct scope_arena *arena, uint32_t *tokens, uint64_t *unspelled, struct scope_diag *diag)
 {
         const struct scope_rollout_options *options = &sampling->assembly->options->rollout;
         struct scope_problem record;
         size_t count = 0;
         scope_arena_reset(arena);
         enum scope_err err = scope_sampling_problem(sampling->assembly, sampling->data, problem,
-                arena, tokens, (size_t)options->max_prompt, &count, &record, diag);
+                arena, tokens, (size_t)options->max_prompt, &count, &record, unspelled, diag);
         for (uint32_t sample = 0; sample < sampling->samples && err == SCOPE_OK; sample++) {
                 struct scope_engine_request request = {
                         .id = (problem - sampling->first_problem) * sampling->samples + sample,
@@ -89,21 +94,22 @@ enum scope_err scope_sampling_run(const struct scope_sampling *sampling, struct 
 {
         struct scope_text text = { 0 };
         struct scope_arena arena = { 0 };
-        uint64_t next = 0;
+        uint64_t next = 0, unspelled = 0;
         uint32_t *tokens =
                 malloc((size_t)sampling->assembly->options->rollout.max_prompt * sizeof *tokens);
         enum scope_err err = tokens == NULL ? SCOPE_ERR_MEMORY : scope_arena_init(&arena, 1 << 20);
         while (err == SCOPE_OK) {
                 struct scope_engine_stats stats = sampling->engine->class_->stats(sampling->engine);
                 if (next < sampling->problems && stats.running + stats.waiting < 2 * stats.slots) {
-                        err = submit_problem(
-                                sampling, sampling->first_problem + next++, &arena, tokens, diag);
+                        err = submit_problem(sampling, sampling->first_problem + next++, &arena,
+                                tokens, &unspelled, diag);
                         continue;
                 }
                 if (stats.running + stats.waiting == 0)
                         break;
                 err = step(sampling, &text, diag);
         }
+        scope_jsonl_unspelled(unspelled);
         free(tokens);
         scope_arena_fini(&arena);
         scope_text_fini(&text);

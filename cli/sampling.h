@@ -26,9 +26,10 @@ struct scope_sampling {
  * errors  what data set, tokenizer, engine or a job say, words in diag     thread  any, blocks */
 enum scope_err scope_sampling_run(const struct scope_sampling *sampling, struct scope_diag *diag);
 
-/* Problem `index` with its prompt's ids in `tokens` [max]. */
+/* Problem `index` with its prompt's ids in `tokens` [max]; adds to *unspelled where bytes of it had
+ * to be left out (models/tokenizer.h). */
 struct scope_problem;
 enum scope_err scope_sampling_problem(const struct scope_assembly *assembly,
         const struct scope_dataset *data, uint64_t index, struct scope_arena *arena,
         uint32_t *ret_tokens, size_t max, size_t *ret_count, struct scope_problem *ret_problem,
-        struct scope_diag *diag);
+        uint64_t *unspelled, struct scope_diag *diag);

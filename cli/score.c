@@ -48,6 +48,7 @@ struct scorer {
         struct scope_tokenizer *tokenizer; /* NULL: its directory has none */
         struct scope_engine *engine;
         struct scope_compute_pool *pool; /* borrowed */
+        uint64_t unspelled;           /* texts with a byte that no token spells */
         uint32_t context, used, *ids; /* [BATCH_TOKENS + context], used of them by this batch */
         float *values;                /* of ids */
         struct scope_engine_score items[BATCH_LINES];
@@ -140,9 +141,11 @@ static enum scope_err encode(const struct scope_jsonl *reader, const json_t *obj
                         "\"%s\" needs a tokenizer, and %s has none; give \"ids\"", key,
                         flags.model);
         bool begins = *count == 0 && length > 0; /* with the BOS of models that want one */
-        err = (begins ? scope_tokenizer_encode_framed : scope_tokenizer_encode)(scorer->tokenizer,
-                bytes, length, scorer->ids + scorer->used + *count, scorer->context - *count,
-                &added);
+        err = scope_tokenizer_as_library(
+                (begins ? scope_tokenizer_encode_framed : scope_tokenizer_encode)(scorer->tokenizer,
+                        bytes, length, scorer->ids + scorer->used + *count,
+                        scorer->context - *count, &added),
+                &scorer->unspelled);
         *count += (uint32_t)added;
         if (err == SCOPE_ERR_TOO_BIG)
                 return scope_jsonl_bad(reader, err, diag, "longer than %u tokens", scorer->context);
@@ -402,6 +405,7 @@ static enum scope_err score_all(const char *path, struct scope_compute_pool *poo
                         err = gathered;
                 }
         }
+        scope_jsonl_unspelled(batch.model.unspelled);
         scope_text_fini(&batch.line);
         scope_jsonl_close(batch.reader);
         scorer_close(&batch.model);

@@ -1,7 +1,6 @@
 /* tokenize.c - text to token ids and back, a JSON object a line:
  *   tokenize    {"text": "..."}  ->  {"ids": [...]}
  *   detokenize  {"ids": [...]}   ->  {"text": "..."} */
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -66,11 +65,11 @@ static enum scope_err tokenize_line(
         /* A token spells a byte at least; form C makes at most three bytes of one. */
         err = reserve(work, 3 * bytes + FRAME);
         if (err == SCOPE_OK)
-                err = (flags.framed ? scope_tokenizer_encode_framed : scope_tokenizer_encode)(
-                        work->tokenizer, text, bytes, work->ids.ids, work->ids.max, &count);
-        if (err == SCOPE_ERR_NOT_FOUND) /* the ids are those of the tokenizers library */
-                work->unspelled++;
-        else if (err != SCOPE_OK)
+                err = scope_tokenizer_as_library(
+                        (flags.framed ? scope_tokenizer_encode_framed : scope_tokenizer_encode)(
+                                work->tokenizer, text, bytes, work->ids.ids, work->ids.max, &count),
+                        &work->unspelled);
+        if (err != SCOPE_OK)
                 return scope_jsonl_bad(work->reader, err, diag, "cannot be tokenized: %s",
                         scope_err_text(err));
         scope_json_open(&work->line, NULL, '{');
@@ -130,9 +129,7 @@ static enum scope_exit run_lines(const struct scope_arguments *arguments,
         if (err != SCOPE_OK)
                 (void)fprintf(stderr, "error: %s\n",
                         diag.text[0] != 0 ? diag.text : scope_err_text(err));
-        if (work.unspelled != 0)
-                (void)fprintf(stderr, "warning: %" PRIu64 " texts have bytes that no token of this "
-                                      "model spells; they were left out\n", work.unspelled);
+        scope_jsonl_unspelled(work.unspelled);
         scope_jsonl_close(work.reader);
         scope_tokenizer_destroy(work.tokenizer);
         scope_text_fini(&work.text);

@@ -54,6 +54,7 @@ static enum scope_err add_row(struct warmup *warmup, uint64_t index, struct scop
         const struct scope_pipeline_options *options = warmup->assembly.options;
         size_t max = (size_t)(options->rollout.max_prompt + options->rollout.max_response),
                count = 0, more = 0;
+        uint64_t unspelled = 0; /* the policy cannot write them anyway */
         uint32_t *tokens = scope_arena_take(&warmup->arena, max * sizeof *tokens);
         float *values = scope_arena_take(&warmup->arena, 3 * max * sizeof *values);
         struct scope_problem problem;
@@ -61,14 +62,16 @@ static enum scope_err add_row(struct warmup *warmup, uint64_t index, struct scop
                 return SCOPE_ERR_MEMORY;
         enum scope_err err = scope_sampling_problem(&warmup->assembly, warmup->assembly.train,
                 index, &warmup->arena, tokens, (size_t)options->rollout.max_prompt, &count,
-                &problem, diag);
+                &problem, &unspelled, diag);
         if (err != SCOPE_OK)
                 return err;
         if (problem.solution.bytes == 0)
                 return scope_diag_set(diag, SCOPE_ERR_UNSUPPORTED,
                         "%s: has no solutions to warm up on", options->data.train);
-        err = scope_tokenizer_encode(warmup->assembly.tokenizer, problem.solution.at,
-                problem.solution.bytes, tokens + count, max - count - 1, &more);
+        err = scope_tokenizer_as_library(
+                scope_tokenizer_encode(warmup->assembly.tokenizer, problem.solution.at,
+                        problem.solution.bytes, tokens + count, max - count - 1, &more),
+                &unspelled);
         if (err != SCOPE_OK)
                 return scope_diag_set(diag, err, "solution of problem %" PRIu64 ": %s", index,
                         scope_err_text(err));

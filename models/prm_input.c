@@ -57,13 +57,16 @@ static void add_clean(struct scope_text *out, struct scope_string text)
 static enum scope_err encode(const struct scope_tokenizer *tokenizer, struct scope_text *text,
         struct scope_prm_input *input)
 {
+        uint64_t unspelled = 0; /* nobody's answer changes by a character that no token spells */
         size_t count = 0;
         if (text->failed)
                 return SCOPE_ERR_MEMORY;
         if (text->count == 0)
                 return SCOPE_OK;
-        enum scope_err err = scope_tokenizer_encode(tokenizer, text->bytes, text->count,
-                input->ids + input->count, input->max - input->count, &count);
+        enum scope_err err = scope_tokenizer_as_library(
+                scope_tokenizer_encode(tokenizer, text->bytes, text->count,
+                        input->ids + input->count, input->max - input->count, &count),
+                &unspelled);
         input->count += (uint32_t)count;
         scope_assert(input->count <= input->max);
         return err == SCOPE_ERR_TOO_BIG ? SCOPE_OK : err;

@@ -43,7 +43,7 @@ void scope_prm_marked_text(struct scope_string problem, const struct scope_strin
         uint32_t step_count, struct scope_text *text);
 
 /* in      steps: without the blank lines between them
- * errors  SCOPE_ERR_NOT_FOUND: a byte no token can spell; SCOPE_ERR_MEMORY; SCOPE_ERR_INTERNAL: the
+ * errors  SCOPE_ERR_MEMORY; SCOPE_ERR_INTERNAL: the
  *         marks are not as many as the steps     thread  any */
 enum scope_err scope_prm_input_make(const struct scope_tokenizer *tokenizer,
         enum scope_prm_form form, struct scope_string problem, const struct scope_string *steps,

@@ -47,7 +47,7 @@ enum scope_err scope_prompt_format_render(const struct scope_prompt_format *form
         struct scope_diag *diag);
 
 /* The same as token ids; no BOS is added but the template's own.
- * errors  as above and as scope_tokenizer_encode */
+ * errors  as above and as scope_tokenizer_encode (SCOPE_ERR_NOT_FOUND with all ids it has) */
 enum scope_err scope_prompt_format_encode(const struct scope_prompt_format *format,
         const struct scope_tokenizer *tokenizer, struct scope_string problem,
         struct scope_string messages, uint32_t *ret_ids, size_t max, size_t *ret_count,

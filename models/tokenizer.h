@@ -41,6 +41,14 @@ void scope_tokenizer_destroy(struct scope_tokenizer *tokenizer); /* accepts NULL
 enum scope_err scope_tokenizer_encode(const struct scope_tokenizer *tokenizer, const char *text,
         size_t bytes, uint32_t *ret_ids, size_t max, size_t *ret_count);
 
+/* The ids of an encode that had to leave out bytes are the library's all the same: whoever does as
+ * the library does counts such texts, and goes on.                       thread  any; pure */
+static inline enum scope_err scope_tokenizer_as_library(enum scope_err err, uint64_t *unspelled)
+{
+        *unspelled += err == SCOPE_ERR_NOT_FOUND;
+        return err == SCOPE_ERR_NOT_FOUND ? SCOPE_OK : err;
+}
+
 /* The same with what the tokenizer puts around a text (its post-processor: BOS, EOS). */
 enum scope_err scope_tokenizer_encode_framed(const struct scope_tokenizer *tokenizer,
         const char *text, size_t bytes, uint32_t *ret_ids, size_t max, size_t *ret_count);

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/check.h"
 #include "base/limits.h"
@@ -11,7 +12,7 @@
 #include "models/tokenizer_pattern.h"
 
 #define RAW (1u << 31)
-enum { TEXT_BYTES_MAX = 256 << 20, MERGES_MAX = 8 * SCOPE_VOCAB_MAX };
+enum { TEXT_BYTES_MAX = 256 << 20, MERGES_MAX = 8 * SCOPE_VOCAB_MAX, BIG_PAGE = 2 << 20 };
 
 const char scope_pattern_gpt2[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+|"
                                   " ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
@@ -47,6 +48,16 @@ static void fill_alphabet(uint32_t *char_bytes)
         }
 }
 
+void *scope_table_alloc(size_t bytes)
+{
+        size_t page = bytes >= BIG_PAGE ? BIG_PAGE : 64;
+        size_t whole = (bytes + page - 1) / page * page;
+        void *table = aligned_alloc(page, whole != 0 ? whole : page);
+        if (table != NULL && page == BIG_PAGE)
+                (void)madvise(table, whole, MADV_HUGEPAGE); /* only faster */
+        return table;
+}
+
 static uint32_t places_for(size_t count)
 {
         size_t places = 2;
@@ -69,9 +80,16 @@ enum scope_err scope_build_create(struct scope_builder *builder, const char *sou
                 return no_memory(builder);
         memset(tokenizer->byte_ids, 0xff, sizeof tokenizer->byte_ids);
         tokenizer->vocab_mask = places_for(vocab_count) - 1;
-        tokenizer->vocab = calloc((size_t)tokenizer->vocab_mask + 1, sizeof *tokenizer->vocab);
-        return tokenizer->vocab != NULL ? scope_build_merges_expect(builder, merge_count)
-                                        : no_memory(builder);
+        size_t places = ((size_t)tokenizer->vocab_mask + 1) * sizeof *tokenizer->vocab;
+        size_t tokens = (vocab_count + vocab_count / 64 + 256) * sizeof *tokenizer->tokens;
+        tokenizer->vocab = scope_table_alloc(places);
+        tokenizer->tokens = scope_table_alloc(tokens);
+        if (tokenizer->vocab == NULL || tokenizer->tokens == NULL)
+                return no_memory(builder);
+        memset(tokenizer->vocab, 0, places);
+        memset(tokenizer->tokens, 0, tokens);
+        tokenizer->tokens_capacity = (uint32_t)(tokens / sizeof *tokenizer->tokens);
+        return scope_build_merges_expect(builder, merge_count);
 }
 
 enum scope_err scope_build_merges_expect(struct scope_builder *builder, size_t count)
@@ -85,7 +103,7 @@ enum scope_err scope_build_merges_expect(struct scope_builder *builder, size_t c
         if (count == 0)
                 return SCOPE_OK;
         tokenizer->merge_mask = (uint32_t)places - 1;
-        tokenizer->merges = malloc(places * sizeof *tokenizer->merges);
+        tokenizer->merges = scope_table_alloc(places * sizeof *tokenizer->merges);
         if (tokenizer->merges == NULL)
                 return no_memory(builder);
         memset(tokenizer->merges, 0xff, places * sizeof *tokenizer->merges);

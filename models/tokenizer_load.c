@@ -58,6 +58,18 @@ static enum scope_err load_gguf(
         return err;
 }
 
+/* The file's text needs no copy where there is room behind it. */
+static enum scope_err load_json(char **text, size_t bytes,
+        struct scope_tokenizer **ret_tokenizer, struct scope_diag *diag)
+{
+        char *longer = realloc(*text, bytes + SCOPE_DOM_SPARE);
+        if (longer == NULL)
+                return scope_tokenizer_parse(*text, bytes, ret_tokenizer, diag);
+        *text = longer;
+        memset(longer + bytes, 0, SCOPE_DOM_SPARE);
+        return scope_tokenizer_parse_spare(longer, bytes, true, ret_tokenizer, diag);
+}
+
 static enum scope_err load_file(
         const char *path, struct scope_tokenizer **ret_tokenizer, struct scope_diag *diag)
 {
@@ -71,7 +83,7 @@ static enum scope_err load_file(
         if (ends_with(path, "tokenizer_config.json"))
                 err = scope_tokenizer_parse_characters(text, bytes, ret_tokenizer, diag);
         else if (ends_with(path, ".json"))
-                err = scope_tokenizer_parse(text, bytes, ret_tokenizer, diag);
+                err = load_json(&text, bytes, ret_tokenizer, diag);
         else
                 err = scope_tokenizer_parse_tiktoken(
                         base_name(path), text, bytes, ret_tokenizer, diag);

@@ -88,6 +88,10 @@ struct scope_tokenizer {
         uint32_t frame[2][SCOPE_FRAME_MAX], frame_count[2]; /* before and after a text */
 };
 
+/* Memory of a table that is read all over: on big pages where there are some. Not zeroed.
+ * owns    gives: free()     thread  any */
+void *scope_table_alloc(size_t bytes);
+
 static inline uint64_t scope_mix(uint64_t key)
 {
         key *= 0x9e3779b97f4a7c15u;

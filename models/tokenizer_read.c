@@ -261,7 +261,7 @@ static enum scope_err say_where(const char *json, size_t bytes, struct scope_dia
                 error.column, error.text);
 }
 
-enum scope_err scope_tokenizer_parse(const char *json, size_t bytes,
+enum scope_err scope_tokenizer_parse_spare(const char *json, size_t bytes, bool spare,
         struct scope_tokenizer **ret_tokenizer, struct scope_diag *diag)
 {
         struct scope_builder builder = { 0 };
@@ -271,7 +271,7 @@ enum scope_err scope_tokenizer_parse(const char *json, size_t bytes,
                 return scope_diag_set(diag, SCOPE_ERR_TOO_BIG,
                         "tokenizer.json: %zu bytes, the limit is %d", bytes,
                         SCOPE_TOKENIZER_FILE_MAX);
-        enum scope_err err = scope_dom_parse(json, bytes, &dom, &root);
+        enum scope_err err = scope_dom_parse(json, bytes, spare, &dom, &root);
         if (err == SCOPE_ERR_FORMAT)
                 return say_where(json, bytes, diag);
         if (err != SCOPE_OK)
@@ -284,4 +284,10 @@ enum scope_err scope_tokenizer_parse(const char *json, size_t bytes,
         }
         *ret_tokenizer = builder.tokenizer;
         return SCOPE_OK;
+}
+
+enum scope_err scope_tokenizer_parse(const char *json, size_t bytes,
+        struct scope_tokenizer **ret_tokenizer, struct scope_diag *diag)
+{
+        return scope_tokenizer_parse_spare(json, bytes, false, ret_tokenizer, diag);
 }

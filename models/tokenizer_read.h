@@ -28,6 +28,10 @@ enum scope_err scope_read_frame(
 enum scope_err scope_read_merge(
         struct scope_builder *builder, const struct scope_dom_text *halves, uint32_t rank);
 
+/* scope_tokenizer_parse; spare: as of scope_dom_parse. */
+enum scope_err scope_tokenizer_parse_spare(const char *json, size_t bytes, bool spare,
+        struct scope_tokenizer **ret_tokenizer, struct scope_diag *diag);
+
 /* The text of a tokenizer_config.json with "char_ords": S, E, P, U and single characters.
  * owns    gives
  * errors  SCOPE_ERR_NOT_FOUND: it has none; SCOPE_ERR_FORMAT; SCOPE_ERR_UNSUPPORTED: not ASCII */

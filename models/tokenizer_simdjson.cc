@@ -35,8 +35,10 @@ struct scope_dom {
         dom::parser parser;
 };
 
-enum scope_err scope_dom_parse(const char *json, size_t bytes, struct scope_dom **ret_dom,
-        struct scope_dom_value *ret_root)
+static_assert(SCOPE_DOM_SPARE >= simdjson::SIMDJSON_PADDING, "what it reads beyond the end");
+
+enum scope_err scope_dom_parse(const char *json, size_t bytes, bool spare,
+        struct scope_dom **ret_dom, struct scope_dom_value *ret_root)
 {
         scope_dom *made = new (std::nothrow) scope_dom;
         if (made == nullptr)
@@ -44,7 +46,7 @@ enum scope_err scope_dom_parse(const char *json, size_t bytes, struct scope_dom 
         dom::element root;
         auto error = made->parser.allocate(bytes, DEPTH_MAX);
         if (!error)
-                error = made->parser.parse(json, bytes, true).get(root);
+                error = made->parser.parse(json, bytes, !spare).get(root);
         if (error) {
                 delete made;
                 return error == simdjson::MEMALLOC ? SCOPE_ERR_MEMORY : SCOPE_ERR_FORMAT;

@@ -42,10 +42,13 @@ enum scope_dom_type {
 #define SCOPE_DOM_EACH(name)                                                                       \
         enum scope_err name(void *context, struct scope_dom_text key, struct scope_dom_value value)
 
-/* owns    gives; `json` may go
+enum { SCOPE_DOM_SPARE = 64 };
+
+/* in      spare: SCOPE_DOM_SPARE more bytes behind `json` may be read: else it is copied first
+ * owns    gives; `json` may go
  * errors  SCOPE_ERR_FORMAT: not JSON, or deeper than 64; SCOPE_ERR_MEMORY     thread  any */
-enum scope_err scope_dom_parse(const char *json, size_t bytes, struct scope_dom **ret_dom,
-        struct scope_dom_value *ret_root);
+enum scope_err scope_dom_parse(const char *json, size_t bytes, bool spare,
+        struct scope_dom **ret_dom, struct scope_dom_value *ret_root);
 void scope_dom_destroy(struct scope_dom *dom); /* accepts NULL */
 
 /* What is absent or of another type gives ABSENT, NULL, false or 0.      thread  any */

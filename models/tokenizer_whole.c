@@ -19,12 +19,13 @@ struct made {
         uint32_t left, right, rank; /* rank SCOPE_TOKEN_NONE: by no merge */
         bool many;                  /* by several */
         bool plain;                 /* all of it down to bytes is as the short way needs it */
+        bool whole;
 };
 
 struct judge {
         struct scope_tokenizer *tokenizer;
         struct made *made;     /* [size] */
-        uint32_t *by_rank;     /* [merge_count]: places of the merge table */
+        struct scope_merge *by_rank; /* [merge_count] */
         struct scope_bpe_work work;
 };
 
@@ -72,22 +73,28 @@ static bool list_made(struct judge *judge)
 {
         const struct scope_tokenizer *tokenizer = judge->tokenizer;
         memset(judge->by_rank, 0xff, (size_t)tokenizer->merge_count * sizeof *judge->by_rank);
-        for (uint32_t id = 0; id < tokenizer->size; id++)
-                judge->made[id] = (struct made){ 0, 0, SCOPE_TOKEN_NONE, false,
-                        tokenizer->tokens[id].vocab_bytes == 1 && !tokenizer->tokens[id].raw };
+        for (uint32_t id = 0; id < tokenizer->size; id++) {
+                const struct scope_token *token = &tokenizer->tokens[id];
+                judge->made[id] = (struct made){ .rank = SCOPE_TOKEN_NONE,
+                        .plain = token->vocab_bytes == 1 && !token->raw,
+                        .whole = token->whole };
+        }
         for (uint32_t i = 0; tokenizer->merges != NULL && i <= tokenizer->merge_mask; i++) {
                 const struct scope_merge *merge = &tokenizer->merges[i];
                 if (merge->left == SCOPE_TOKEN_NONE)
                         continue;
-                struct made *made = &judge->made[merge->merged];
                 if (merge->rank >= tokenizer->merge_count
-                        || judge->by_rank[merge->rank] != SCOPE_TOKEN_NONE)
+                        || judge->by_rank[merge->rank].left != SCOPE_TOKEN_NONE)
                         return false;
-                judge->by_rank[merge->rank] = i;
+                judge->by_rank[merge->rank] = *merge;
+        }
+        for (uint32_t rank = 0; rank < tokenizer->merge_count; rank++) {
+                const struct scope_merge *merge = &judge->by_rank[rank];
+                struct made *made = &judge->made[merge->merged];
                 made->many |= made->rank != SCOPE_TOKEN_NONE;
                 made->left = merge->left;
                 made->right = merge->right;
-                made->rank = merge->rank;
+                made->rank = rank;
         }
         return true;
 }
@@ -103,7 +110,7 @@ static enum scope_err judge_by_rank(struct judge *judge)
         struct scope_tokenizer *tokenizer = judge->tokenizer;
         enum scope_err err = SCOPE_OK;
         for (uint32_t rank = 0; rank < tokenizer->merge_count && err == SCOPE_OK; rank++) {
-                const struct scope_merge *merge = &tokenizer->merges[judge->by_rank[rank]];
+                const struct scope_merge *merge = &judge->by_rank[rank];
                 struct scope_token *token = &tokenizer->tokens[merge->merged];
                 struct made *made = &judge->made[merge->merged];
                 const struct made *left = &judge->made[merge->left];
@@ -111,11 +118,11 @@ static enum scope_err judge_by_rank(struct judge *judge)
                 made->plain = !made->many && left->plain && right->plain
                         && ranks_over(made, left) && ranks_over(made, right);
                 if (made->plain)
-                        token->whole = tokenizer->tokens[merge->left].whole
-                                && tokenizer->tokens[merge->right].whole
+                        token->whole = left->whole && right->whole
                                 && border_holds(judge, merge->left, merge->right);
                 else if (!token->raw)
                         err = by_merging(judge, merge->merged, &token->whole);
+                made->whole = token->whole;
         }
         return err;
 }
@@ -124,8 +131,9 @@ enum scope_err scope_tokenizer_find_whole(struct scope_tokenizer *tokenizer, boo
 {
         struct judge judge = { .tokenizer = tokenizer };
         enum scope_err err = SCOPE_OK;
-        judge.made = malloc(((size_t)tokenizer->size + 1) * sizeof *judge.made);
-        judge.by_rank = malloc(((size_t)tokenizer->merge_count + 1) * sizeof *judge.by_rank);
+        judge.made = scope_table_alloc(((size_t)tokenizer->size + 1) * sizeof *judge.made);
+        judge.by_rank =
+                scope_table_alloc(((size_t)tokenizer->merge_count + 1) * sizeof *judge.by_rank);
         if (judge.made == NULL || judge.by_rank == NULL)
                 err = SCOPE_ERR_MEMORY;
         for (int i = 0; i < 256; i++)

@@ -10,9 +10,11 @@ extern const struct scope_actor_class scope_prompts_class;
 enum { ASKS_MAX = 512 };
 static const uint64_t TOO_LONG = UINT64_MAX;
 
-/* Problem i is "1+i="; number `long_one` has more tokens than max_prompt. */
+/* Problem i is "1+i="; number `long_one` has more tokens than max_prompt, number `foreign` - 1 a
+ * character that no token spells. */
 struct asks {
         struct scope_dataset data;
+        uint64_t foreign;
         uint64_t long_one, problem[ASKS_MAX];
         uint32_t count, answered;
 };
@@ -24,7 +26,9 @@ static enum scope_err get(const struct scope_dataset *dataset, uint64_t index,
         char *text = scope_arena_take(arena, 64);
         assert_non_null(text);
         (void)snprintf(text, 64,
-                index == asks->long_one ? "1+%llu+1+1+1+1+1+1+1+1+1+1=" : "1+%llu=",
+                index == asks->long_one      ? "1+%llu+1+1+1+1+1+1+1+1+1+1="
+                : index + 1 == asks->foreign ? "1+%llu\xc3\xa9="
+                                             : "1+%llu=",
                 (unsigned long long)index);
         *ret_problem = (struct scope_problem){ .text = { text, (uint32_t)strlen(text) },
                 .gold = { "7", 1 } };
@@ -55,8 +59,14 @@ static void hear(struct scope_actor *peer, struct station *station, struct scope
         assert_ok(scope_message_read_prompt(peer, *message, &station->stages.limits, &prompt));
         assert_int_equal(prompt.group, (*message)->tag + 1000);
         scope_tokenizer_decode(station->tokenizer, prompt.tokens, prompt.token_count, true, &text);
-        assert_int_equal(text.count, prompt.text.bytes);
-        assert_memory_equal(text.bytes, prompt.text.at, text.count);
+        if (prompt.problem + 1 == asks->foreign) {
+                char plain[32];
+                (void)snprintf(plain, sizeof plain, "1+%u=", (unsigned)prompt.problem);
+                assert_string_equal(text.bytes, plain);
+        } else {
+                assert_int_equal(text.count, prompt.text.bytes);
+                assert_memory_equal(text.bytes, prompt.text.at, text.count);
+        }
         assert_int_equal(atoi(prompt.text.at + 2), prompt.problem);
         scope_text_fini(&text);
         asks->problem[(*message)->tag] = prompt.problem;
@@ -78,7 +88,8 @@ static void ask(struct asks *asks, const char *train, uint64_t count, uint32_t e
         station.stages.resources.train = &asks->data;
         station_run(&station, "prompts");
         assert_int_equal(asks->answered, asks->count);
-        assert_int_equal(station.notices, asks->long_one < count); /* said once */
+        uint32_t told = asks->foreign == 0 ? 0 : epochs >= 10 ? 2 : 1; /* the first, the tenth */
+        assert_int_equal(station.notices, told + (asks->long_one < count)); /* said once */
         station_fini(&station);
 }
 
@@ -127,12 +138,22 @@ static void test_a_problem_too_long_is_an_error_said_once(void **state)
                 assert_int_equal(asks.problem[i], i % 5 == 3 ? TOO_LONG : i % 5);
 }
 
+static void test_what_no_token_spells_is_left_out_and_said_now_and_then(void **state)
+{
+        (void)state;
+        struct asks asks = { .long_one = TOO_LONG, .foreign = 3 };
+        ask(&asks, "builtin:chain?level=easy", 5, 12, 5);
+        for (uint64_t i = 0; i < 60; i++)
+                assert_int_equal(asks.problem[i], i % 5);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_a_file_is_walked_whole_each_epoch_in_a_new_order),
                 cmocka_unit_test(test_a_generated_set_is_walked_in_order),
                 cmocka_unit_test(test_a_problem_too_long_is_an_error_said_once),
+                cmocka_unit_test(test_what_no_token_spells_is_left_out_and_said_now_and_then),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -96,6 +96,18 @@ def test_who_asks_line_by_line_is_answered_line_by_line(world):
     expect_equal(world.finish(process).code, 0, 'exit code')
 
 
+def test_what_no_token_spells_is_left_out_and_said(world):
+    plain, = generate(world, [{'prompt': PROMPTS[0]}], '--max-tokens', '8')
+    path = world.write('in.jsonl', json.dumps({'prompt': PROMPTS[0] + '\x04é'}) + '\n')
+    result = world.call('generate', '--model', 'warm', path, '--max-tokens', '8')
+    expect_equal(json.loads(result.out), plain, 'as the tokenizers library reads it')
+    expect('1 texts have bytes that no token' in result.err, result.err)
+    line = {'prompt': PROMPTS[0] + 'é', 'completion': '1'}
+    path = world.write('s.jsonl', json.dumps(line) + '\n')
+    result = world.call('score', '--model', 'warm', path)
+    expect('1 texts have bytes that no token' in result.err, result.err)
+
+
 def test_bad_input_is_named(world):
     result = generate(world, [{'bad': 1}], code=3)
     expect('in.jsonl:1' in result.err and 'prompt' in result.err, result)
