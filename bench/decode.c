@@ -159,7 +159,8 @@ int main(int argc, char **argv)
         scope_layout_randomise(layout, 1, scope_buffer_data(weights));
         struct scope_bench_machine machine = scope_bench_machine(pool, setup.cores);
         printf("{\"kernels\": \"%s\", \"gemm_gflops\": %.0f, \"read_gb_per_s\": %.1f}\n",
-                scope_kernels_pick(SCOPE_DEVICE_CPU)->variant, machine.flop / 1e9, machine.read / 1e9);
+                scope_kernels_pick(SCOPE_DEVICE_CPU)->variant, machine.flop / 1e9,
+                machine.read / 1e9);
         bool all = setup.batch == 0;
         for (size_t i = 0; i < (all ? sizeof batches / sizeof *batches : 1); i++) {
                 setup.batch = all ? batches[i] : setup.batch;

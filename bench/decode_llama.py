@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""decode_llama.py BENCH_DECODE_MODEL SCOPE_RUNTIME MODEL [--dtypes f32,bf16,int8] [--batches 1,8,32]
+"""decode_llama.py BENCH_DECODE_MODEL SCOPE_RUNTIME MODEL [--dtypes f32,bf16] [--batches 1,8]
 
 Decoding of a real model, ours beside llama.cpp's on a GGUF that `export` makes of MODEL: F32 beside
 f32, BF16 beside bf16, Q8_0 beside int8. Both hold the model in memory, on 2 threads, and take turns
 (A, B, A, B, ...): `--rounds` rounds a batch after one that is thrown away. A round: sequences with
-different prompts of --prompt tokens are filled, then --response tokens of each are decoded greedily,
-all sequences a step. llama.cpp: one llama_decode a step, a KV cache of its own for each sequence
-(or one for all with --unified, which is slower here), f16 keys and values, its default; of its time
-only llama_decode counts, the argmax is ours to pay alone.
+different prompts of --prompt tokens are filled, then --response tokens of each are decoded
+greedily, all sequences a step. llama.cpp: one llama_decode a step, a KV cache of its own for each
+sequence (or one for all with --unified), f16 keys and values, its default; of its time only
+llama_decode counts: the argmax is ours to pay alone.
 
 One JSON object a batch: medians, and the median of the rounds' ratios with its range and a
 95 % interval (Student, of the logarithms). `share` is ours over what reading weights and KV at the

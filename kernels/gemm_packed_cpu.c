@@ -231,7 +231,7 @@ static float round_block(const float *x, int16_t *ret_values)
         uint32_t bits[SCOPE_SCALE_BLOCK], highest_bits = 0;
         float highest;
         memcpy(bits, x, sizeof bits);
-        for (int i = 0; i < SCOPE_SCALE_BLOCK; i++) { /* as integers: what is no number is largest */
+        for (int i = 0; i < SCOPE_SCALE_BLOCK; i++) { /* as integers NaN is largest */
                 uint32_t magnitude = bits[i] & 0x7fffffff;
                 highest_bits = magnitude > highest_bits ? magnitude : highest_bits;
         }
@@ -363,7 +363,7 @@ static void alone_int8(const struct scope_gemm_packed_args *args, uint32_t panel
 {
         struct rounded x = rounded_at(args, 0);
         size_t bytes = scope_panel_bytes(SCOPE_FORM_INT8, args->k);
-        size_t last = x.blocks > NEAR_BLOCKS ? x.blocks - NEAR_BLOCKS : 0; /* that asks for its own */
+        size_t last = x.blocks > NEAR_BLOCKS ? x.blocks - NEAR_BLOCKS : 0; /* asks for its own */
         const unsigned char *next = next_panel(args, panel + ALONE);
         const unsigned char *from = (const unsigned char *)args->packed + panel * bytes;
         simd_vec sum[ALONE][1][VECTORS];

@@ -69,7 +69,8 @@ static unsigned arrive(struct threads *threads)
         /* relaxed: it cannot change before this rank has arrived */
         unsigned generation = atomic_load_explicit(&threads->generation, memory_order_relaxed);
         /* acq_rel: pairs with itself: the last one has seen what all wrote */
-        unsigned arrived = 1 + atomic_fetch_add_explicit(&threads->arrived, 1, memory_order_acq_rel);
+        unsigned arrived =
+                1 + atomic_fetch_add_explicit(&threads->arrived, 1, memory_order_acq_rel);
         scope_assert(arrived <= threads->comm.size);
         if (arrived < threads->comm.size)
                 return generation;

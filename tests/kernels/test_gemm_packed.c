@@ -37,7 +37,8 @@ static struct scope_gemm_packed_args product(
 {
         assert_true(scope_gemm_packed_scratch(m, K) <= sizeof scratch);
         return (struct scope_gemm_packed_args){ .x = rows, .packed = packed, .y = ret_y, .m = m,
-                .n = n, .k = K, .scratch = scratch, .panel_end = scope_panel_count(n), .weights = weights };
+                .n = n, .k = K, .scratch = scratch,
+                .panel_end = scope_panel_count(n), .weights = weights };
 }
 
 static void test_every_table_equals_the_plain_product(void **state)
@@ -74,7 +75,7 @@ static double rounding(enum scope_form weights, uint32_t j, uint32_t p)
         uint32_t begin = p / SCOPE_SCALE_BLOCK * SCOPE_SCALE_BLOCK;
         for (uint32_t i = begin; i < begin + SCOPE_SCALE_BLOCK && i < K; i++)
                 highest = fmax(highest, fabs((double)w[j * K + i]));
-        if (weights == SCOPE_FORM_INT8) /* half a step; the scale may be short by 2^-9; x by 2^-16 */
+        if (weights == SCOPE_FORM_INT8) /* half a step; the scale may be 2^-9 short, x 2^-16 off */
                 return highest / 127 / 2 * 1.004 + highest / 500 + highest / 4096;
         return fabs((double)w[j * K + p]) / 256;
 }
