@@ -18,7 +18,7 @@
 #include "runtime/outbox.h"
 #include "tasks/dataset.h"
 
-enum { QUEUE_MAX = 4, TAG_STEP = 1, PRIORITY = 1 };
+enum { QUEUE_MAX = 4, TAG_STEP = 1 };
 
 struct evaluator {
         const struct scope_stages *stages;
@@ -200,7 +200,7 @@ static void step(struct scope_actor *self, struct evaluator *evaluator)
         struct scope_job job = { .run = decode.run,
                 .arg = decode.arg,
                 .cores = decode.cores,
-                .priority = PRIORITY,
+                .priority = SCOPE_PRIORITY_TRAIN,
                 .cost_only = decode.run == NULL,
                 .cost_ns = decode.cost_ns,
                 .what = "evaluate" };

@@ -88,11 +88,12 @@ static void submit(struct scope_actor *self, struct learner *learner, enum phase
         struct scope_job job = { .run = run,
                 .arg = learner,
                 .cores = (uint8_t)cores,
-                .priority = 1,
+                .priority = SCOPE_PRIORITY_TRAIN,
                 .io = phase == SAVING,
                 .cost_only = run == NULL,
                 .timed = scope_stage_is_timed(
                         &learner->stages->resources, SCOPE_COST_LEARN) && phase != SAVING,
+                .yields = phase == MICROBATCH || phase == PROXIMAL,
                 .cost_ns = cost_of(learner, phase),
                 .what = what };
         learner->phase = phase;
@@ -318,7 +319,7 @@ static void begin_reference(struct scope_actor *self, struct learner *learner)
         struct scope_job job = { .run = engine_job.run,
                 .arg = engine_job.arg,
                 .cores = engine_job.cores,
-                .priority = 1,
+                .priority = SCOPE_PRIORITY_TRAIN,
                 .cost_only = engine_job.run == NULL,
                 .cost_ns = engine_job.cost_ns,
                 .what = "reference log-probabilities" };

@@ -157,7 +157,7 @@ static void start_timed(struct scope_actor *self, struct prm *prm)
         if (prm->first == NULL || prm->running)
                 return;
         struct scope_job job = { .cores = 1,
-                .priority = 1,
+                .priority = SCOPE_PRIORITY_PRODUCE,
                 .cost_only = true,
                 .timed = true,
                 .cost_ns = resources->stage_cost(resources->played, SCOPE_COST_PRM,
@@ -192,8 +192,9 @@ static void start_next(struct scope_actor *self, struct prm *prm)
                         struct scope_job job = { .run = engine_job.run,
                                 .arg = engine_job.arg,
                                 .cores = engine_job.cores,
-                                .priority = 1,
+                                .priority = SCOPE_PRIORITY_PRODUCE,
                                 .cost_only = engine_job.run == NULL,
+                                .hold = prm->first->next != NULL,
                                 .cost_ns = engine_job.cost_ns,
                                 .what = "score steps" };
                         err = scope_compute(self, &job, TAG_SCORE);

@@ -42,6 +42,7 @@ struct rollout {
         struct lease leases[LEASES_MAX];
         struct scope_message *pending_weights; /* waits for a drain */
         uint64_t version;                      /* + 1; 0 = no weights yet */
+        uint64_t cut_tokens; /* that the engine counted and the trail knows of */
         uint32_t index;
         bool stepping;
         uint64_t due_ns, ended_ns; /* of a step; ended: as it was due, in the turn that ends it */
@@ -61,6 +62,7 @@ static enum scope_err rollout_init(struct scope_actor *self, void *state, void *
         /* an earlier life may have ended within a step: its job is over, its samples are nobody's
          * */
         rollout->engine->class_->end_step(rollout->engine, SCOPE_ERR_CANCELLED);
+        rollout->cut_tokens = rollout->engine->class_->stats(rollout->engine).cancelled_tokens;
         for (uint32_t i = 0; i < LEASES_MAX; i++)
                 rollout->leases[i].generation = scope_self(self).incarnation << 20;
         return SCOPE_OK;
@@ -326,6 +328,18 @@ static enum scope_idle idle_because(const struct rollout *rollout)
         return SCOPE_IDLE_STARVED;
 }
 
+static void tell_cut(struct scope_actor *self, struct rollout *rollout)
+{
+        uint64_t now = rollout->engine->class_->stats(rollout->engine).cancelled_tokens;
+        if (now == rollout->cut_tokens)
+                return;
+        scope_stages_audit(self, rollout->stages,
+                (struct scope_audit){ .kind = SCOPE_AUDIT_CUT,
+                        .value = now - rollout->cut_tokens,
+                        .version = rollout->index });
+        rollout->cut_tokens = now;
+}
+
 static void step(struct scope_actor *self, struct rollout *rollout)
 {
         static const enum scope_idle works[] = { [SCOPE_ENGINE_DECODE] = SCOPE_IDLE_COMPUTING,
@@ -340,6 +354,7 @@ static void step(struct scope_actor *self, struct rollout *rollout)
         enum scope_err err = SCOPE_ERR_AGAIN;
         if (!stands_still(rollout))
                 err = rollout->engine->class_->begin_step(rollout->engine, &engine_job);
+        tell_cut(self, rollout);
         if (err != SCOPE_OK) {
                 scope_idle_cause(self, scope_idle_words[idle_because(rollout)]);
                 return;
@@ -347,9 +362,10 @@ static void step(struct scope_actor *self, struct rollout *rollout)
         struct scope_job job = { .run = engine_job.run,
                 .arg = engine_job.arg,
                 .cores = engine_job.cores,
-                .priority = 1,
+                .priority = SCOPE_PRIORITY_PRODUCE,
                 .cost_only = engine_job.run == NULL,
                 .timed = engine_job.run == NULL,
+                .hold = true,
                 .cost_ns = engine_job.cost_ns,
                 .since_ns = rollout->ended_ns,
                 .what = "decode" };

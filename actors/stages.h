@@ -25,6 +25,10 @@ struct scope_trainer;
 
 enum { SCOPE_ROLLOUTS_MAX = 512 };
 
+/* Of compute jobs, on cores that stations share: what others wait for goes first (the teacher's
+ * latency begins when decoding and scores are there); what it produces is bounded by credit. */
+enum scope_priority { SCOPE_PRIORITY_PRODUCE = 1, SCOPE_PRIORITY_TRAIN = 2 };
+
 /* What the learner has done; survives its restarts. Written by the learner. */
 struct scope_progress {
         uint64_t step; /* = the version of the weights */
@@ -126,6 +130,7 @@ enum scope_audit_kind {
         SCOPE_AUDIT_EXPORTED, /* version; since = stepped: weights can be had */
         SCOPE_AUDIT_SPAN,     /* group, sample, value = policy tokens, version = that sampled them;
                                * of a sample about to be TRAINED */
+        SCOPE_AUDIT_CUT,      /* value = tokens of samples that were given up, version = worker */
         SCOPE_AUDIT_KINDS
 };
 struct scope_audit {

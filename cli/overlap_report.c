@@ -116,7 +116,7 @@ static void waste(const struct scope_overlap_trail *trail, const struct scope_tr
                 [SCOPE_FILTERED] = SCOPE_WASTE_FILTERED,
                 [SCOPE_FAILED] = SCOPE_WASTE_FAILED,
                 [SCOPE_OUTCOME_COUNT] = SCOPE_WASTE_UNFINISHED };
-        double all = fmax(1, (double)trail->sampled_tokens);
+        double all = fmax(1, (double)(trail->sampled_tokens + trail->cut_tokens));
         double tokens = (double)(group->tokens - group->redone) / all;
         report->waste[SCOPE_WASTE_REDONE] += (double)group->redone / all;
         if (group->outcome == SCOPE_TRAINED)
@@ -142,6 +142,9 @@ static void fates(const struct scope_overlap_trail *trail, struct scope_overlap_
                 refined_trained += was;
                 add_age(group, report);
         }
+        report->waste[SCOPE_WASTE_CUT] =
+                (double)trail->cut_tokens /
+                fmax(1, (double)(trail->sampled_tokens + trail->cut_tokens));
         report->refined_generated = generated > 0 ? refined / generated : 0;
         report->refined_consumed = trained > 0 ? refined_trained / trained : 0;
         report->refined_of_eligible = eligible > 0 ? refined / eligible : 1;
@@ -231,6 +234,13 @@ static void links(const struct scope_overlap_trail *trail, struct scope_overlap_
         }
 }
 
+static void hidden(double busy_s, double alone_s, struct scope_overlap_report *report)
+{
+        report->teacher_busy_s = busy_s;
+        report->teacher_alone_s = alone_s;
+        report->teacher_hidden = busy_s > 0 ? 1 - alone_s / busy_s : 1;
+}
+
 /* --- the report ----------------------------------------------------------------------------- */
 
 static void speed(const struct scope_overlap_trail *trail, struct window window,
@@ -256,12 +266,9 @@ enum scope_err scope_overlap_trail_report(const struct scope_overlap_trail *trai
         *report = (struct scope_overlap_report){ 0 };
         if (trail->failed)
                 return SCOPE_ERR_MEMORY;
-        report->generated_tokens_per_s =
-                (double)trail->sampled_tokens / fmax(1e-9, trail->now - trail->first);
-        report->teacher_busy_s = trail->teacher_busy;
-        report->teacher_alone_s = trail->teacher_alone;
-        report->teacher_hidden =
-                trail->teacher_busy > 0 ? 1 - trail->teacher_alone / trail->teacher_busy : 1;
+        report->generated_tokens_per_s = (double)(trail->sampled_tokens + trail->cut_tokens) /
+                                         fmax(1e-9, trail->now - trail->first);
+        hidden(trail->teacher_busy, trail->teacher_alone, report);
         fates(trail, report);
         links(trail, report);
         enum scope_err err = waits(trail, report);
@@ -272,6 +279,10 @@ enum scope_err scope_overlap_trail_report(const struct scope_overlap_trail *trai
         if (window.to <= window.from)
                 return SCOPE_ERR_NOT_FOUND;
         speed(trail, window, report);
+        const struct scope_trail_step *from = &trail->steps[window.from],
+                                      *to = &trail->steps[window.to];
+        hidden(to->teacher_busy - from->teacher_busy, to->teacher_alone - from->teacher_alone,
+                report);
         mean_services(trail, window, report);
         return scope_overlap_bound(trail, window.from, window.to, alone, cpu_s_per_group, report);
 }

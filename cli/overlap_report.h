@@ -34,6 +34,7 @@ enum { SCOPE_STALENESS_BINS = 32, SCOPE_DEPTH_BINS = 1024, SCOPE_DEPTH_SLICES = 
         X(FILTERED, "filtered")     /* of groups without contrast */                               \
         X(FAILED, "failed")         /* of groups that failed */                                    \
         X(REDONE, "redone")         /* of samples that were sampled again */                       \
+        X(CUT, "cut")               /* of stragglers and lost leases, given up before their end */ \
         X(UNFINISHED, "unfinished") /* of groups that lived when the run ended */
 enum scope_waste {
 #define X(name, word) SCOPE_WASTE_##name,
@@ -97,8 +98,9 @@ void scope_overlap_trail_event(void *context, const struct scope_audit *event);
 
 uint64_t scope_overlap_trail_groups(const struct scope_overlap_trail *trail);
 
-/* Speed and bound are of the run without its start-up (eta + 2 steps) and its end (eta + 1 steps,
- * while it empties); ages, waste, queues and waits are of the whole run.
+/* Speed, bound and what is hidden of the teacher are of the run without its start-up (eta + 2
+ * steps) and its end (eta + 1 steps, while it empties), where it is long enough; ages, waste,
+ * queues and waits are of the whole run.
  * alone: stage times of a serial run on the same machine, NULL = computed from services.
  * errors  SCOPE_ERR_NOT_FOUND: too few steps, the whole run's part is there; SCOPE_ERR_MEMORY */
 enum scope_err scope_overlap_trail_report(const struct scope_overlap_trail *trail,

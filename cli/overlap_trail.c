@@ -390,10 +390,15 @@ void scope_overlap_trail_event(void *context, const struct scope_audit *event)
                 struct scope_trail_step *step = step_of(trail, event->version);
                 trail->claimed = 0;
                 trail->version = event->version;
-                if (step != NULL)
-                        step->exported = now;
+                if (step == NULL)
+                        return;
+                step->exported = now;
+                step->teacher_busy = trail->teacher_busy;
+                step->teacher_alone = trail->teacher_alone;
         } else if (event->kind == SCOPE_AUDIT_WEIGHTS) {
                 took(trail, event);
+        } else if (event->kind == SCOPE_AUDIT_CUT) {
+                trail->cut_tokens += event->value;
         } else {
                 group_event(trail, event, since);
         }

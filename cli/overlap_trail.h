@@ -39,6 +39,7 @@ struct scope_trail_drain {
 
 struct scope_trail_step {
         double began, stepped, exported;
+        double teacher_busy, teacher_alone; /* by then */
         uint64_t tokens;
 };
 
@@ -63,7 +64,7 @@ struct scope_overlap_trail {
         struct scope_trail_drain *drains; /* where the setting says so, in order of their ends */
         uint64_t drain_count, drain_capacity;
         double took_at[SCOPE_ROLLOUTS_MAX]; /* weights, last; 0 = never */
-        uint64_t sampled_tokens, redone_tokens, version;
+        uint64_t sampled_tokens, redone_tokens, cut_tokens, version; /* cut: not in sampled */
         uint64_t token_ages[SCOPE_STALENESS_BINS], spans, trained_samples;
         bool has_group, has_version;
         bool failed; /* out of memory, or a broken trail: no report */

@@ -61,6 +61,7 @@ struct scope_engine_result {
 struct scope_engine_stats {
         uint32_t slots, running, waiting;
         uint64_t prompt_tokens, sampled_tokens, steps;
+        uint64_t cancelled_tokens; /* of samples that had been cancelled when a step began */
         uint64_t version;
 };
 

@@ -189,6 +189,8 @@ static void slots_free(struct scope_native *native)
                 if (slot->request == SCOPE_NATIVE_NONE || !(slot->cancelled
                                 || native->requests[slot->request].state == SCOPE_NATIVE_COLLECTED))
                         continue;
+                if (native->requests[slot->request].state != SCOPE_NATIVE_COLLECTED)
+                        native->stats.cancelled_tokens += slot->count;
                 scope_kv_run_release(&native->cache, &slot->run);
                 if (slot->kv != SCOPE_NATIVE_NONE)
                         native->kvs[slot->kv].refs--;

@@ -93,6 +93,8 @@ static uint32_t tidy(struct sim *sim)
         uint32_t kept = 0, live = 0;
         for (uint32_t i = 0; i < sim->queue_count; i++) {
                 uint32_t at = sim->queue[i];
+                if (sim->samples[at].state == SAMPLE_CANCELLED)
+                        sim->stats.cancelled_tokens += sim->samples[at].shown;
                 if (sim->samples[at].state <= SAMPLE_FINISHED)
                         sim->queue[kept++] = at;
                 else

@@ -157,6 +157,13 @@ static uint32_t shown(const struct timed *timed, const struct sample *sample)
         return (uint32_t)((double)sample->count * ((double)past / (double)sample->service_ns));
 }
 
+/* It was cancelled: what was decoded of it was in vain. */
+static void give_up(struct timed *timed, struct sample *sample)
+{
+        timed->stats.cancelled_tokens += shown(timed, sample);
+        drop(timed, sample);
+}
+
 /* From its next token on it is decoded with the engine's version. */
 static void open_span(const struct timed *timed, struct sample *sample, uint32_t begin)
 {
@@ -198,7 +205,7 @@ static void fill_slots(struct timed *timed)
                 if (timed->running[i]->state == SAMPLE_RUNNING)
                         timed->running[kept++] = timed->running[i];
                 else
-                        drop(timed, timed->running[i]);
+                        give_up(timed, timed->running[i]);
         }
         timed->running_count = kept;
         while (timed->running_count < timed->options.slots && timed->waiting.first != NULL) {
@@ -265,7 +272,7 @@ static void timed_end_step(struct scope_engine *engine, enum scope_err job_err)
         for (uint32_t i = 0; i < timed->running_count; i++) {
                 struct sample *sample = timed->running[i];
                 if (sample->state == SAMPLE_OVER) {
-                        drop(timed, sample);
+                        give_up(timed, sample);
                 } else if (sample->begin_ns + sample->service_ns <= timed->now_ns) {
                         struct scope_engine_span *last = &sample->spans[sample->span_count - 1];
                         last->count = sample->count - last->begin;
@@ -290,7 +297,7 @@ static bool timed_collect(struct scope_engine *engine, struct scope_engine_resul
         for (struct sample *sample = pop(&timed->finished); sample != NULL;
                 sample = pop(&timed->finished)) {
                 if (sample->state == SAMPLE_OVER) {
-                        drop(timed, sample);
+                        give_up(timed, sample);
                         continue;
                 }
                 timed->collected = sample; /* the result points into it */

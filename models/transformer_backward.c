@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/yield.h"
 #include "kernels/attention.h"
 #include "kernels/embedding.h"
 #include "kernels/gemm.h"
@@ -186,9 +187,11 @@ static enum scope_err head_block(const struct pass *pass, struct scope_transform
 {
         const uint32_t hidden = t->layout->config.hidden, ids = scope_transformer_ids(t);
         scope_transformer_gather(t, wanted->rows + at, count);
-        for (uint32_t first = 0; first < ids; first += t->head.columns_max)
+        for (uint32_t first = 0; first < ids; first += t->head.columns_max) {
+                scope_yield();
                 SCOPE_TRY(head_piece(pass, t, wanted, at, count, first,
                         scope_lesser(ids - first, t->head.columns_max)));
+        }
         for (uint32_t i = 0; i < count; i++)
                 memcpy(t->gradients.normed + (size_t)wanted->rows[at + i] * hidden,
                         t->head.dhidden + (size_t)i * hidden, hidden * sizeof(float));
@@ -222,7 +225,9 @@ enum scope_err scope_transformer_backward(struct scope_transformer *transformer,
                 if (transformer->recompute && i + 1 < layout->config.layers) /* the last is there */
                         SCOPE_TRY(scope_transformer_layer(
                                 transformer, parameters, batch, i, NULL));
+                scope_yield();
                 SCOPE_TRY(swiglu_block(&pass, i));
+                scope_yield();
                 SCOPE_TRY(attention_block(&pass, i));
         }
         return transformer->kernels->embedding_backward(

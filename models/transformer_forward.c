@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/yield.h"
 #include "kernels/attention.h"
 #include "kernels/binary_head.h"
 #include "kernels/embedding.h"
@@ -159,9 +160,11 @@ enum scope_err scope_transformer_forward(struct scope_transformer *t, const floa
                                                 .rows = t->rows,
                                                 .width = c->hidden },
                 NULL));
-        for (uint32_t i = 0; i < c->layers; i++)
+        for (uint32_t i = 0; i < c->layers; i++) {
+                scope_yield();
                 SCOPE_TRY(scope_transformer_layer(t, parameters, batch, i,
                         i + 1 < c->layers ? t->layers[i + 1].input : t->output));
+        }
         return norm(t, t->output, parameters + t->layout->final_norm, t->output_normed,
                 t->output_inverse, t->rows, c->hidden);
 }
@@ -198,6 +201,7 @@ static enum scope_err logprob_block(struct scope_transformer *t, const float *pa
         const uint32_t ids = scope_transformer_ids(t);
         scope_transformer_gather(t, wanted->rows + at, count);
         for (uint32_t first = 0; first < ids; first += t->head.columns_max) {
+                scope_yield();
                 const uint32_t columns = scope_lesser(ids - first, t->head.columns_max);
                 SCOPE_TRY(scope_transformer_logits(t, parameters, count, first, columns));
                 SCOPE_TRY(t->kernels->token_logprob(

@@ -124,7 +124,7 @@ struct scope_job {
         /* borrowed until SCOPE_KIND_COMPUTE_DONE, or until fini if the actor dies before */
         void *arg;
         uint8_t cores, priority; /* priority 0 first */
-        bool io, cost_only, timed;
+        bool io, cost_only, timed, yields, hold; /* the last two: compute_pool.h (5), (6) */
         uint64_t cost_ns;
         /* of a timed job that follows another at once: when that one was due, so that lateness does
          * not add up; 0 = now */

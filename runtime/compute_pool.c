@@ -1,26 +1,40 @@
 #include "runtime/compute_pool.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/check.h"
 #include "base/limits.h"
+#include "base/yield.h"
 #include "runtime/spin.h"
 #include "runtime/thread.h"
 #include "runtime/topology_hwloc.h"
 #include "runtime/trace_work.h"
 
 /* One semaphore a worker carries both the wake-up and the memory order of the hand-over: task and
- * rank are written before sem_post and read after sem_wait. */
+ * rank are written before sem_post and read after sem_wait. Each hand-over is one post and one
+ * wait, a guest's too. */
 struct worker {
         _Alignas(64) sem_t wake;
         struct scope_compute_pool *pool;
         struct scope_compute_task *task; /* NULL after wake = stop */
         unsigned rank;
         int core;
-        bool assigned; /* under the pool's lock */
+        bool assigned; /* this and what follows: under the pool's lock */
+        uint8_t held_priority;
+        uint64_t held_until_ns;           /* 0 = not held */
+        struct scope_compute_task *guest; /* waits for the next yield of `task`, or runs in it */
+        unsigned guest_rank, guests;      /* in a row */
+        /* Says that `guest` waits. Relaxed: a yield that misses it is followed by another, one that
+         * sees it takes the semaphore. */
+        atomic_bool called;
+        /* the worker's own */
+        bool nested;
+        uint64_t suspended_ns; /* of this rank, for guests */
         struct scope_spin spin;
         pthread_t thread;
         /* Written by the worker, read by anyone: relaxed, they are counters and order nothing. */
@@ -35,7 +49,7 @@ struct scope_compute_pool {
         pthread_cond_t io_wake;
         struct scope_compute_task *queue; /* waiting compute tasks in order of arrival */
         struct scope_compute_task *io_queue;
-        unsigned threads, free_count, started;
+        unsigned threads, started;
         bool stopping, stopped;
         atomic_uint unpinned; /* relaxed: a counter */
         struct worker io;
@@ -50,12 +64,35 @@ static void list_append(struct scope_compute_task **list, struct scope_compute_t
         *list = task;
 }
 
-/* Free workers among those that may run it. Needs the lock, as the next three do. */
-static unsigned free_for(const struct scope_compute_pool *pool, const struct scope_job *job)
+/* How a worker can take a rank of a task. */
+enum seat { NO_SEAT, FREE, AS_GUEST };
+
+static bool starved(const struct scope_compute_task *task)
+{
+        return task->overtaken >= SCOPE_COMPUTE_OVERTAKEN_MAX;
+}
+
+/* Needs the lock, as the next ones do. */
+static enum seat seat_for(const struct worker *worker, const struct scope_compute_task *task)
+{
+        unsigned priority = task->job.priority;
+        if (worker->held_until_ns != 0 && priority > worker->held_priority && !starved(task))
+                return NO_SEAT;
+        if (!worker->assigned)
+                return FREE;
+        const struct scope_compute_task *host = worker->task;
+        return host->job.yields && priority < host->job.priority && worker->guest == NULL &&
+                               worker->guests < SCOPE_COMPUTE_OVERTAKEN_MAX
+                       ? AS_GUEST
+                       : NO_SEAT;
+}
+
+static unsigned seats_for(
+        const struct scope_compute_pool *pool, const struct scope_compute_task *task)
 {
         unsigned count = 0;
-        for (unsigned i = 0; i < job->workers.count; i++)
-                count += !pool->workers[job->workers.first + i].assigned;
+        for (unsigned i = 0; i < task->job.workers.count; i++)
+                count += seat_for(&pool->workers[task->job.workers.first + i], task) != NO_SEAT;
         return count;
 }
 
@@ -69,12 +106,10 @@ static bool overlap(const struct scope_job *one, const struct scope_job *two)
 static bool kept_back(
         const struct scope_compute_pool *pool, const struct scope_compute_task *task)
 {
-        bool starved = task->overtaken >= SCOPE_COMPUTE_OVERTAKEN_MAX;
         for (struct scope_compute_task *at = pool->queue; at != NULL; at = at->next) {
-                if (at == task && starved)
+                if (at == task && starved(task))
                         return false;
-                if (at != task && at->overtaken >= SCOPE_COMPUTE_OVERTAKEN_MAX &&
-                        overlap(&at->job, &task->job))
+                if (at != task && starved(at) && overlap(&at->job, &task->job))
                         return true;
         }
         return false;
@@ -85,9 +120,9 @@ static struct scope_compute_task **choose(struct scope_compute_pool *pool)
 {
         struct scope_compute_task **best = NULL;
         for (struct scope_compute_task **at = &pool->queue; *at != NULL; at = &(*at)->next) {
-                if ((*at)->size > free_for(pool, &(*at)->job) || kept_back(pool, *at))
+                if ((*at)->size > seats_for(pool, *at) || kept_back(pool, *at))
                         continue;
-                if ((*at)->overtaken >= SCOPE_COMPUTE_OVERTAKEN_MAX)
+                if (starved(*at))
                         return at;
                 if (best == NULL || (*at)->job.priority < (*best)->job.priority)
                         best = at;
@@ -113,61 +148,98 @@ static struct scope_compute_task *take(
         return task;
 }
 
-static void hand_out(struct scope_compute_pool *pool, struct scope_compute_task *task)
+static void seat(struct worker *worker, struct scope_compute_task *task, unsigned rank)
 {
-        unsigned rank = 0, size = task->size;
-        task->left = task->size;
-        task->queued_ns = scope_clock_ns(CLOCK_MONOTONIC) - task->submitted_ns;
-        pool->free_count -= size;
-        for (unsigned i = 0; rank < size; i++) {
-                scope_assert(i < task->job.workers.count);
-                struct worker *worker = &pool->workers[task->job.workers.first + i];
-                if (worker->assigned)
-                        continue;
+        worker->held_until_ns = 0;
+        if (!worker->assigned) {
                 worker->assigned = true;
                 worker->task = task;
-                worker->rank = rank++;
-                (void)sem_post(&worker->wake); /* cannot fail: at most two are pending */
+                worker->rank = rank;
+        } else {
+                worker->guest = task;
+                worker->guest_rank = rank;
+                worker->guests++;
+                atomic_store_explicit(&worker->called, true, memory_order_relaxed);
         }
+        (void)sem_post(&worker->wake); /* cannot fail: at most three are pending */
+}
+
+/* To free workers first. */
+static void hand_out(struct scope_compute_pool *pool, struct scope_compute_task *task)
+{
+        struct worker *workers = &pool->workers[task->job.workers.first];
+        unsigned rank = 0;
+        task->left = task->size;
+        for (enum seat want = FREE; want <= AS_GUEST; want++)
+                for (unsigned i = 0; i < task->job.workers.count && rank < task->size; i++)
+                        if (seat_for(&workers[i], task) == want)
+                                seat(&workers[i], task, rank++);
+        scope_assert(rank == task->size);
 }
 
 static void dispatch(struct scope_compute_pool *pool)
 {
         struct scope_compute_task **link;
-        while (pool->free_count > 0 && (link = choose(pool)) != NULL)
+        while ((link = choose(pool)) != NULL)
                 hand_out(pool, take(pool, link));
 }
 
 static enum scope_err run_rank(
-        struct worker *worker, const struct scope_job *job, unsigned rank, unsigned size)
+        struct worker *worker, struct scope_compute_task *task, unsigned rank)
 {
-        uint64_t begin_ns = scope_clock_ns(CLOCK_MONOTONIC);
-        scope_work_begin(&worker->work, job->what, begin_ns);
-        enum scope_err err = job->run(job->arg, rank, size);
+        uint64_t begin_ns = scope_clock_ns(CLOCK_MONOTONIC), before_ns = worker->suspended_ns;
+        if (rank == 0 && !task->job.io)
+                task->queued_ns = begin_ns - task->submitted_ns;
+        scope_work_begin(&worker->work, task->job.what, begin_ns);
+        enum scope_err err = task->job.run(task->job.arg, rank, task->size);
         uint64_t end_ns = scope_clock_ns(CLOCK_MONOTONIC);
         scope_work_end(&worker->work, end_ns);
-        atomic_fetch_add_explicit(&worker->busy_ns, end_ns - begin_ns, memory_order_relaxed);
+        uint64_t ns = end_ns - begin_ns - (worker->suspended_ns - before_ns);
+        atomic_fetch_add_explicit(&worker->busy_ns, ns, memory_order_relaxed);
         atomic_fetch_add_explicit(&worker->jobs, 1, memory_order_relaxed);
         return err;
 }
 
-static void finish_rank(
+/* Needs the lock. Returns true when it was the last rank. */
+static bool end_rank(
         struct worker *worker, struct scope_compute_task *task, unsigned rank, enum scope_err err)
 {
-        struct scope_compute_pool *pool = worker->pool;
-        (void)pthread_mutex_lock(&pool->lock);
         if (err != SCOPE_OK && rank < task->err_rank) {
                 task->err = err;
                 task->err_rank = rank;
         }
-        worker->assigned = false;
-        worker->task = NULL;
-        pool->free_count++;
-        bool last = --task->left == 0;
+        if (task->job.hold) {
+                worker->held_until_ns = scope_clock_ns(CLOCK_MONOTONIC) + SCOPE_COMPUTE_HOLD_NS;
+                worker->held_priority = task->job.priority;
+        }
+        return --task->left == 0;
+}
+
+/* Returns until when the worker is held, or 0. */
+static uint64_t finish_rank(
+        struct worker *worker, struct scope_compute_task *task, unsigned rank, enum scope_err err)
+{
+        struct scope_compute_pool *pool = worker->pool;
+        (void)pthread_mutex_lock(&pool->lock);
+        bool last = end_rank(worker, task, rank, err);
+        task->suspended_ns += worker->suspended_ns;
+        worker->suspended_ns = 0;
+        worker->guests = 0;
+        worker->task = worker->guest; /* one that came after the last yield: a task as any now */
+        worker->rank = worker->guest_rank;
+        worker->assigned = worker->guest != NULL;
+        worker->guest = NULL;
+        atomic_store_explicit(&worker->called, false, memory_order_relaxed);
+        if (worker->assigned)
+                worker->held_until_ns = 0;
+        if (last)
+                task->queued_ns += task->suspended_ns / task->size;
         dispatch(pool);
+        uint64_t held_until_ns = worker->held_until_ns;
         (void)pthread_mutex_unlock(&pool->lock);
         if (last)
                 task->done(task, task->err);
+        return held_until_ns;
 }
 
 static bool woken(void *arg)
@@ -175,15 +247,115 @@ static bool woken(void *arg)
         return sem_trywait(arg) == 0;
 }
 
-static void wait_for_work(struct worker *worker)
+static void take_wake(struct worker *worker)
+{
+        while (sem_wait(&worker->wake) != 0) /* EINTR: a signal handler ran here */
+                ;
+}
+
+/* Until a task is handed over, or the hold ends: false. */
+static bool wait_held(struct worker *worker, uint64_t until_ns)
+{
+        struct timespec until = { .tv_sec = (time_t)(until_ns / 1000000000u),
+                .tv_nsec = (long)(until_ns % 1000000000u) };
+        int failed;
+        if (scope_spin_until(&worker->spin, woken, &worker->wake))
+                return true;
+        do {
+                failed = sem_clockwait(&worker->wake, CLOCK_MONOTONIC, &until);
+        } while (failed != 0 && errno == EINTR);
+        if (failed != 0)
+                return false;
+        /* the thread sanitizer does not know sem_clockwait, but what was written under the lock */
+        (void)pthread_mutex_lock(&worker->pool->lock);
+        (void)pthread_mutex_unlock(&worker->pool->lock);
+        return true;
+}
+
+/* The hold, if there still is one, is over. Needs the lock. */
+static void let_go(struct worker *worker)
+{
+        if (worker->held_until_ns == 0)
+                return;
+        worker->held_until_ns = 0;
+        dispatch(worker->pool);
+}
+
+static void wait_for_work(struct worker *worker, uint64_t held_until_ns)
 {
         uint64_t begin_ns;
+        if (held_until_ns != 0) {
+                if (wait_held(worker, held_until_ns))
+                        return;
+                (void)pthread_mutex_lock(&worker->pool->lock);
+                let_go(worker);
+                (void)pthread_mutex_unlock(&worker->pool->lock);
+        }
         if (scope_spin_until(&worker->spin, woken, &worker->wake))
                 return;
         begin_ns = scope_clock_ns(CLOCK_MONOTONIC);
-        while (sem_wait(&worker->wake) != 0) /* EINTR: a signal handler ran here */
-                ;
+        take_wake(worker);
         scope_spin_slept(&worker->spin, scope_clock_ns(CLOCK_MONOTONIC) - begin_ns);
+}
+
+/* One guest, whose semaphore was taken. Returns until when the worker is held for another. */
+static uint64_t run_guest(struct worker *worker)
+{
+        struct scope_compute_pool *pool = worker->pool;
+        struct scope_compute_task *task = worker->guest;
+        atomic_store_explicit(&worker->called, false, memory_order_relaxed);
+        enum scope_err err = run_rank(worker, task, worker->guest_rank);
+        (void)pthread_mutex_lock(&pool->lock);
+        bool last = end_rank(worker, task, worker->guest_rank, err);
+        worker->guest = NULL;
+        dispatch(pool);
+        if (worker->guests == SCOPE_COMPUTE_OVERTAKEN_MAX)
+                worker->held_until_ns = 0;
+        uint64_t held_until_ns = worker->held_until_ns;
+        bool another = worker->guest != NULL;
+        (void)pthread_mutex_unlock(&pool->lock);
+        if (last)
+                task->done(task, task->err);
+        return another ? UINT64_MAX : held_until_ns;
+}
+
+/* Is there a guest now? Ends the hold if not. */
+static bool has_guest(struct worker *worker)
+{
+        (void)pthread_mutex_lock(&worker->pool->lock);
+        let_go(worker);
+        bool has = worker->guest != NULL;
+        (void)pthread_mutex_unlock(&worker->pool->lock);
+        return has;
+}
+
+/* scope_yield of the job that this worker runs. */
+static void yield(void *arg)
+{
+        struct worker *worker = arg;
+        if (worker->nested || !atomic_load_explicit(&worker->called, memory_order_relaxed))
+                return;
+        const char *what = scope_work_is(NULL);
+        uint64_t begin_ns = scope_clock_ns(CLOCK_MONOTONIC);
+        scope_work_end(&worker->work, begin_ns);
+        worker->nested = true;
+        for (bool another = true; another;) {
+                take_wake(worker);
+                uint64_t held_until_ns = run_guest(worker);
+                bool woken = held_until_ns != 0 && held_until_ns != UINT64_MAX &&
+                             wait_held(worker, held_until_ns);
+                another = has_guest(worker);
+                if (woken)
+                        (void)sem_post(&worker->wake); /* taken again, or it was the stop's */
+        }
+        worker->nested = false;
+        (void)pthread_mutex_lock(&worker->pool->lock);
+        worker->guests = 0;
+        dispatch(worker->pool);
+        (void)pthread_mutex_unlock(&worker->pool->lock);
+        uint64_t end_ns = scope_clock_ns(CLOCK_MONOTONIC);
+        worker->suspended_ns += end_ns - begin_ns;
+        scope_work_begin(&worker->work, what, end_ns);
 }
 
 static void thread_begin(struct worker *worker, const char *name)
@@ -196,12 +368,17 @@ static void thread_begin(struct worker *worker, const char *name)
 static void *worker_main(void *arg)
 {
         struct worker *worker = arg;
+        uint64_t held_until_ns = 0;
         thread_begin(worker, "scope-compute");
-        for (wait_for_work(worker); worker->task != NULL; wait_for_work(worker)) {
+        scope_yield_here = (struct scope_yield){ .run = yield, .arg = worker };
+        for (;;) {
+                wait_for_work(worker, held_until_ns);
                 struct scope_compute_task *task = worker->task;
+                if (task == NULL)
+                        break;
                 unsigned rank = worker->rank;
-                enum scope_err err = run_rank(worker, &task->job, rank, task->size);
-                finish_rank(worker, task, rank, err);
+                enum scope_err err = run_rank(worker, task, rank);
+                held_until_ns = finish_rank(worker, task, rank, err);
         }
         worker->cpu_ns = scope_clock_ns(CLOCK_THREAD_CPUTIME_ID);
         return NULL;
@@ -221,7 +398,7 @@ static void *io_main(void *arg)
                         break;
                 pool->io_queue = task->next;
                 (void)pthread_mutex_unlock(&pool->lock);
-                enum scope_err err = run_rank(io, &task->job, 0, 1);
+                enum scope_err err = run_rank(io, task, 0);
                 task->done(task, err);
                 (void)pthread_mutex_lock(&pool->lock);
         }
@@ -246,8 +423,7 @@ enum scope_err scope_compute_pool_create(
         struct scope_compute_pool *pool = aligned_alloc(64, (bytes + 63) / 64 * 64);
         if (pool == NULL)
                 return SCOPE_ERR_MEMORY;
-        *pool = (struct scope_compute_pool){ .threads = options->threads,
-                .free_count = options->threads };
+        *pool = (struct scope_compute_pool){ .threads = options->threads };
         (void)pthread_mutex_init(&pool->lock, NULL);
         (void)pthread_cond_init(&pool->io_wake, NULL);
         worker_init(&pool->io, pool, -1, false);
@@ -286,7 +462,7 @@ void scope_compute_pool_submit(struct scope_compute_pool *pool, struct scope_com
         task->err = SCOPE_OK;
         task->err_rank = UINT32_MAX;
         task->submitted_ns = scope_clock_ns(CLOCK_MONOTONIC);
-        task->queued_ns = 0;
+        task->queued_ns = task->suspended_ns = 0;
         (void)pthread_mutex_lock(&pool->lock);
         bool refused = pool->stopping;
         if (!refused && task->job.io) {

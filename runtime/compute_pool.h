@@ -1,11 +1,17 @@
 /* compute_pool.h - pinned worker threads with one arbiter, and one thread for blocking I/O.
  * Why: two actors whose kernels each start two threads on two cores make both slow. Here a job
  * says how many workers it wants, gets exactly these at one moment (a gang), and nobody else runs
- * on them.
+ * on them but guests.
  * (1) A worker runs one rank of one job at a time. (2) Ranks of a job are handed out together, to
  * workers that it allows. (3) Best priority first, then first come. A job that does not fit yet may
  * be overtaken, but at most SCOPE_COMPUTE_OVERTAKEN_MAX times: then nothing starts before it on a
- * worker that it could use. So none starves. (4) Every submitted task is done exactly once. */
+ * worker that it could use. So none starves. (4) Every submitted task is done exactly once.
+ * (5) A job with `yields` lets jobs of better priority run on its workers at its next scope_yield
+ * (base/yield.h), as guests: on its stack, one deep, at most SCOPE_COMPUTE_OVERTAKEN_MAX in a row
+ * before it goes on to the yield after. So its ranks must not wait for each other.
+ * (6) Workers of a job with `hold` stay free for SCOPE_COMPUTE_HOLD_NS after it, but for jobs of at
+ * least its priority: the next of a row of short jobs comes as soon as its actor heard of this
+ * one, and should not find a long job begun meanwhile. */
 #pragma once
 
 #include <stdbool.h>
@@ -16,7 +22,7 @@
 
 struct scope_compute_pool;
 
-enum { SCOPE_COMPUTE_OVERTAKEN_MAX = 16 };
+enum { SCOPE_COMPUTE_OVERTAKEN_MAX = 16, SCOPE_COMPUTE_HOLD_NS = 200000 };
 
 struct scope_compute_pool_options {
         unsigned threads; /* workers; >= 1, <= SCOPE_CORES_MAX */
@@ -33,7 +39,8 @@ struct scope_compute_task {
         void *owner; /* the caller's word */
         /* the pool's */
         struct scope_compute_task *next;
-        uint64_t submitted_ns, queued_ns; /* how long it waited for workers */
+        /* how long it waited for workers, guests on them included; of these the sum over ranks */
+        uint64_t submitted_ns, queued_ns, suspended_ns;
         uint32_t overtaken, err_rank;
         uint16_t size, left;
         enum scope_err err;

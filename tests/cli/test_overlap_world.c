@@ -237,6 +237,8 @@ static void test_a_straggler_is_not_waited_for(void **state)
         assert_true(cut.groups_per_s > all.groups_per_s);
         assert_int_equal(result.trained, 30 * 4); /* with the samples that came */
         assert_int_equal(result.failed, 0);
+        assert_true(all.waste[SCOPE_WASTE_CUT] == 0);
+        assert_true(cut.waste[SCOPE_WASTE_CUT] > 0.01); /* what the stragglers had by then */
 }
 
 /* The API has room to spare: a group there need not hold a place in decoding. */

@@ -390,6 +390,11 @@ static void test_cancelled_samples_never_come_and_free_their_place(void **state)
                 ;
         for (int id = 0; id < 12; id++)
                 assert_int_equal(results[id].came, id % 2 == 1 || early[id]);
+        struct scope_engine_stats stats = engine->class_->stats(engine);
+        for (int id = 0; id < 12; id++)
+                stats.sampled_tokens -= results[id].came ? results[id].count : 0;
+        assert_true(stats.cancelled_tokens > 0);
+        assert_int_equal(stats.sampled_tokens, stats.cancelled_tokens); /* the rest was in vain */
         assert_int_equal(engine->class_->stats(engine).running, 0);
         assert_int_equal(engine->class_->stats(engine).waiting, 0);
         scope_engine_destroy(engine);
