@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """How throughput scales from 1 to 512 simulated rollouts on up to 64 hosts, and what bends it.
 
-usage: bench/overlap_scale.py PROGRAM [N,N,...]
+usage: bench/overlap_scale.py PROGRAM [N,N,... [ARGUMENTS OF BENCH OVERLAP...]]
 
 Runs configs/overlap-scale.toml with batch and teacher calls multiplied by the rollouts. Efficiency
 = groups/s over n times that of the first. Beside it: the term that binds, the bound, what the
-rollouts and the learner waited for most. Python standard library only; run it from the root of the
-source tree."""
+rollouts and the learner waited for most. Whether something is what bends the curve shows when it is
+changed and nothing else: --set sim.transfer=constant:0ms takes the link away. Python standard
+library only; run it from the root of the source tree."""
 import json
 import subprocess
 import sys
@@ -25,7 +26,7 @@ def run(count):
         command = [PROGRAM, "bench", "overlap", "configs/overlap-scale.toml", extra.name, "--sim",
                    "--json", "--repeat", "1", "--strategies", "async", "--eta", "2",
                    "--set", f"rollout.prompts_per_step={2 * count}",
-                   "--set", f"teacher.concurrency={min(256, 2 * count)}"]
+                   "--set", f"teacher.concurrency={min(256, 2 * count)}"] + sys.argv[3:]
         began = time.time()
         text = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                               check=True).stdout
