@@ -278,8 +278,23 @@ void scope_show_rollout(
         flush(show);
 }
 
+/* Four groups that wait for one rollout say the same: once is enough. */
+static bool waits_again(struct scope_show *show, const struct scope_notice *notice)
+{
+        char waits[sizeof show->waits];
+        const char *since = strstr(notice->text, " since ");
+        if (strcmp(notice->name, "wait") != 0 || since == NULL)
+                return false;
+        (void)snprintf(waits, sizeof waits, "%.*s", (int)(since - notice->text), notice->text);
+        bool again = strcmp(waits, show->waits) == 0;
+        memcpy(show->waits, waits, sizeof waits);
+        return again;
+}
+
 void scope_show_notice(struct scope_show *show, const struct scope_notice *notice)
 {
+        if (waits_again(show, notice))
+                return;
         scope_text_format(&show->text, "%s: %s: %s\n",
                 notice->actor != NULL ? notice->actor : "system", notice->name, notice->text);
         flush(show);

@@ -34,6 +34,7 @@ struct scope_show {
                 groups;
         uint64_t curve_steps, steps, first_step, calls;
         double trained_tokens, trained_s;
+        char waits[160]; /* who waits for what, of the last such notice */
         double reward; /* of the step before */
         double *seconds;
         uint64_t seconds_capacity;

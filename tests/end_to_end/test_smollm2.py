@@ -85,7 +85,7 @@ def expect_teacher(world, name, usage=True):
     expect_equal(status['teacher']['calls'], line['teacher/calls'], 'calls of status.json')
     expect(line['teacher/tokens_in'] > 0 or not usage, 'no usage was read')
     judged = sum(line[f'teacher/{verdict}'] for verdict in
-                 ('accepted', 'rejected', 'refused', 'failed', 'skipped'))
+                 ('accepted', 'rejected', 'failed', 'skipped'))  # a refusal is a rejection
     expect(0 < judged <= line['teacher/calls'] + line['teacher/skipped'], line)
     return line
 
