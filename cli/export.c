@@ -85,7 +85,7 @@ static enum scope_err save(const char *target, const char *source, const struct 
                 [DTYPE_BF16] = SCOPE_GGUF_AS_BF16, [DTYPE_F16] = SCOPE_GGUF_AS_F16,
                 [DTYPE_Q8_0] = SCOPE_GGUF_AS_Q8_0 };
         const struct scope_model_save_options options = { .like = source,
-                .dtype = flags.dtype == DTYPE_BF16 ? SCOPE_STORED_BF16 : SCOPE_STORED_F32,
+                .dtype = flags.dtype == DTYPE_BF16 ? SCOPE_DTYPE_BF16 : SCOPE_DTYPE_F32,
                 .shard_bytes = (uint64_t)flags.shard };
         if (scope_is_gguf(target))
                 return scope_gguf_model_save(target, model->layout, model->parameters, source,

@@ -132,7 +132,7 @@ static enum scope_err find(struct loader *loader, const struct scope_tensor *wan
                         "%s: \"%s\" should have %u x %u numbers by config.json, has %llu x %llu "
                         "(rank %u)", loader->path, wanted->name, wanted->rows, wanted->columns,
                         (unsigned long long)rows, (unsigned long long)columns, found->rank);
-        if (found->dtype == SCOPE_STORED_OTHER)
+        if (found->dtype == SCOPE_DTYPE_COUNT)
                 return scope_diag_set(loader->diag, SCOPE_ERR_UNSUPPORTED,
                         "%s: \"%s\" is not F32, BF16 or F16: convert the model first",
                         loader->path, wanted->name);

@@ -5,9 +5,9 @@
 
 #include <stddef.h>
 
+#include "base/dtype.h"
 #include "base/error.h"
 #include "models/config.h"
-#include "models/safetensors.h"
 
 struct scope_model {
         struct scope_layout *layout;
@@ -27,7 +27,7 @@ struct scope_model_save_options {
         /* whose config.json, generation_config.json, tokenizer and template files are kept: a
          * directory or a .gguf file. NULL: the built-in ones, when the tokenizer is the tiny one */
         const char *like;
-        enum scope_stored dtype;   /* of the weights: F32 or BF16; config.json says it */
+        enum scope_dtype dtype;   /* of the weights: F32 or BF16; config.json says it */
         uint64_t shard_bytes;     /* several files and an index when one would be larger */
 };
 #define SCOPE_SHARD_BYTES 5000000000u

@@ -66,9 +66,9 @@ static enum scope_err copy(const char *from, const char *name, const char *to, b
 /* --- config.json ------------------------------------------------------------------------- */
 
 static const char *const dtype_names[] = {
-        [SCOPE_STORED_F32] = "float32",
-        [SCOPE_STORED_BF16] = "bfloat16",
-        [SCOPE_STORED_F16] = "float16",
+        [SCOPE_DTYPE_F32] = "float32",
+        [SCOPE_DTYPE_BF16] = "bfloat16",
+        [SCOPE_DTYPE_F16] = "float16",
 };
 
 /* Where the text at `at` continues with `"key"`, a colon and a quote: what is behind it. */
@@ -143,7 +143,7 @@ static bool same_model(const char *like, const struct scope_model_config *config
         return same;
 }
 
-static enum scope_err keep_config(const char *directory, const char *like, enum scope_stored dtype,
+static enum scope_err keep_config(const char *directory, const char *like, enum scope_dtype dtype,
         struct scope_diag *diag)
 {
         char path[SCOPE_PATH_BYTES_MAX], *bytes = NULL;
@@ -161,7 +161,7 @@ static enum scope_err keep_config(const char *directory, const char *like, enum 
 }
 
 static enum scope_err new_config(const char *directory, const struct scope_model_config *config,
-        enum scope_stored dtype, struct scope_diag *diag)
+        enum scope_dtype dtype, struct scope_diag *diag)
 {
         struct scope_text ours = { 0 }, text = { 0 };
         scope_hf_config_write(config, &ours);
@@ -173,7 +173,7 @@ static enum scope_err new_config(const char *directory, const struct scope_model
 }
 
 static enum scope_err put_configs(const char *directory, const struct scope_model_config *config,
-        const char *like, enum scope_stored dtype, struct scope_diag *diag)
+        const char *like, enum scope_dtype dtype, struct scope_diag *diag)
 {
         const bool kept = like != NULL && !scope_is_gguf(like) && same_model(like, config);
         struct scope_text generation = { 0 };
@@ -246,7 +246,7 @@ static enum scope_err put_tiny_tokenizer(const char *directory, struct scope_dia
 }
 
 enum scope_err scope_hf_files_write(const char *directory, const struct scope_model_config *config,
-        const char *like, enum scope_stored dtype, struct scope_diag *diag)
+        const char *like, enum scope_dtype dtype, struct scope_diag *diag)
 {
         enum scope_err err = put_configs(directory, config, like, dtype, diag);
         if (err != SCOPE_OK)

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "models/hf_directory.h"
 #include "models/hf_files.h"
+#include "models/safetensors.h"
 
 static enum scope_err fail(struct scope_diag *diag, const char *path, const char *what)
 {
@@ -53,7 +54,7 @@ static void remove_directory(const char *path)
 /* --- weights ----------------------------------------------------------------------------- */
 
 static enum scope_err put_file(const char *directory, const char *name,
-        const struct scope_safetensors_item *items, uint32_t count, enum scope_stored dtype,
+        const struct scope_safetensors_item *items, uint32_t count, enum scope_dtype dtype,
         struct scope_diag *diag)
 {
         char path[SCOPE_PATH_BYTES_MAX], place[64];
@@ -62,9 +63,9 @@ static enum scope_err put_file(const char *directory, const char *name,
         return err == SCOPE_OK ? scope_safetensors_write(path, items, count, dtype, diag) : err;
 }
 
-static uint64_t bytes_of(const struct scope_safetensors_item *item, enum scope_stored dtype)
+static uint64_t bytes_of(const struct scope_safetensors_item *item, enum scope_dtype dtype)
 {
-        return (uint64_t)item->rows * item->columns * (dtype == SCOPE_STORED_F32 ? 4 : 2);
+        return (uint64_t)item->rows * item->columns * (dtype == SCOPE_DTYPE_F32 ? 4 : 2);
 }
 
 /* The end of the shard that begins at `begin`: at least one tensor, then as many as fit. */
@@ -198,7 +199,7 @@ enum scope_err scope_model_save(const char *directory, const struct scope_layout
         const float *parameters, const char *like, struct scope_diag *diag)
 {
         const struct scope_model_save_options options = {
-                .like = like, .dtype = SCOPE_STORED_F32, .shard_bytes = SCOPE_SHARD_BYTES
+                .like = like, .dtype = SCOPE_DTYPE_F32, .shard_bytes = SCOPE_SHARD_BYTES
         };
         return scope_model_save_as(directory, layout, parameters, &options, diag);
 }

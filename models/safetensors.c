@@ -21,28 +21,28 @@ static const struct {
         const char *name;
         uint8_t bits, dtype;
 } dtypes[] = {
-        { "F32", 32, SCOPE_STORED_F32 },
-        { "BF16", 16, SCOPE_STORED_BF16 },
-        { "F16", 16, SCOPE_STORED_F16 },
-        { "F64", 64, 0 },
-        { "I64", 64, 0 },
-        { "U64", 64, 0 },
-        { "C64", 64, 0 },
-        { "I32", 32, 0 },
-        { "U32", 32, 0 },
-        { "I16", 16, 0 },
-        { "U16", 16, 0 },
-        { "I8", 8, 0 },
-        { "U8", 8, 0 },
-        { "BOOL", 8, 0 },
-        { "F8_E4M3", 8, 0 },
-        { "F8_E5M2", 8, 0 },
-        { "F8_E8M0", 8, 0 },
-        { "F8_E4M3FNUZ", 8, 0 },
-        { "F8_E5M2FNUZ", 8, 0 },
-        { "F6_E2M3", 6, 0 },
-        { "F6_E3M2", 6, 0 },
-        { "F4", 4, 0 },
+        { "F32", 32, SCOPE_DTYPE_F32 },
+        { "BF16", 16, SCOPE_DTYPE_BF16 },
+        { "F16", 16, SCOPE_DTYPE_F16 },
+        { "F64", 64, SCOPE_DTYPE_COUNT },
+        { "I64", 64, SCOPE_DTYPE_COUNT },
+        { "U64", 64, SCOPE_DTYPE_COUNT },
+        { "C64", 64, SCOPE_DTYPE_COUNT },
+        { "I32", 32, SCOPE_DTYPE_COUNT },
+        { "U32", 32, SCOPE_DTYPE_COUNT },
+        { "I16", 16, SCOPE_DTYPE_COUNT },
+        { "U16", 16, SCOPE_DTYPE_COUNT },
+        { "I8", 8, SCOPE_DTYPE_COUNT },
+        { "U8", 8, SCOPE_DTYPE_COUNT },
+        { "BOOL", 8, SCOPE_DTYPE_COUNT },
+        { "F8_E4M3", 8, SCOPE_DTYPE_COUNT },
+        { "F8_E5M2", 8, SCOPE_DTYPE_COUNT },
+        { "F8_E8M0", 8, SCOPE_DTYPE_COUNT },
+        { "F8_E4M3FNUZ", 8, SCOPE_DTYPE_COUNT },
+        { "F8_E5M2FNUZ", 8, SCOPE_DTYPE_COUNT },
+        { "F6_E2M3", 6, SCOPE_DTYPE_COUNT },
+        { "F6_E3M2", 6, SCOPE_DTYPE_COUNT },
+        { "F4", 4, SCOPE_DTYPE_COUNT },
 };
 
 static enum scope_err bad(struct scope_diag *diag, const char *name, const char *what)
@@ -329,10 +329,10 @@ enum scope_err scope_safetensors_read(const struct scope_safetensors *file,
         uint8_t chunk[CHUNK_BYTES];
         uint64_t at = file->data_begin + tensor->begin, left = tensor->end - tensor->begin;
         scope_assert(file->fd >= 0);
-        if (tensor->dtype == SCOPE_STORED_F32)
+        if (tensor->dtype == SCOPE_DTYPE_F32)
                 return scope_file_read_at(
                         file->fd, "safetensors", ret_values, left, at, diag);
-        if (tensor->dtype == SCOPE_STORED_OTHER)
+        if (tensor->dtype == SCOPE_DTYPE_COUNT)
                 return scope_diag_set(diag, SCOPE_ERR_UNSUPPORTED,
                         "safetensors: \"%.100s\" is not F32, BF16 or F16", tensor->name);
         while (left > 0) {
@@ -341,7 +341,7 @@ enum scope_err scope_safetensors_read(const struct scope_safetensors *file,
                         file->fd, "safetensors", chunk, step, at, diag);
                 if (err != SCOPE_OK)
                         return err;
-                if (tensor->dtype == SCOPE_STORED_BF16)
+                if (tensor->dtype == SCOPE_DTYPE_BF16)
                         scope_bf16_widen_all(chunk, step / 2, ret_values);
                 else
                         scope_f16_widen_all(chunk, step / 2, ret_values);
@@ -354,14 +354,14 @@ enum scope_err scope_safetensors_read(const struct scope_safetensors *file,
 
 /* --- writing ----------------------------------------------------------------------------- */
 
-static uint64_t item_bytes(const struct scope_safetensors_item *item, enum scope_stored dtype)
+static uint64_t item_bytes(const struct scope_safetensors_item *item, enum scope_dtype dtype)
 {
-        return (uint64_t)item->rows * item->columns * (dtype == SCOPE_STORED_F32 ? 4 : 2);
+        return (uint64_t)item->rows * item->columns * (dtype == SCOPE_DTYPE_F32 ? 4 : 2);
 }
 
 /* Length and header, padded with spaces so that the data begins at a multiple of 8. */
 static void header_text(const struct scope_safetensors_item *items, uint32_t count,
-        enum scope_stored dtype, struct scope_text *text)
+        enum scope_dtype dtype, struct scope_text *text)
 {
         uint64_t at = 0;
         scope_text_add(text, "\0\0\0\0\0\0\0", LENGTH_BYTES);
@@ -371,7 +371,7 @@ static void header_text(const struct scope_safetensors_item *items, uint32_t cou
         scope_json_close(text, '}');
         for (uint32_t i = 0; i < count; i++) {
                 scope_json_open(text, items[i].name, '{');
-                scope_json_text(text, "dtype", dtype == SCOPE_STORED_F32 ? "F32" : "BF16");
+                scope_json_text(text, "dtype", dtype == SCOPE_DTYPE_F32 ? "F32" : "BF16");
                 scope_json_open(text, "shape", '[');
                 if (items[i].rank == 2)
                         scope_json_uint(text, NULL, items[i].rows);
@@ -405,13 +405,13 @@ static enum scope_err write_bytes(int fd, const char *path, const void *bytes, s
 }
 
 static enum scope_err write_item(int fd, const char *path,
-        const struct scope_safetensors_item *item, enum scope_stored dtype, struct scope_diag *diag)
+        const struct scope_safetensors_item *item, enum scope_dtype dtype, struct scope_diag *diag)
 {
         uint8_t chunk[CHUNK_BYTES];
         size_t left = (size_t)item->rows * item->columns;
         const float *values = item->values;
         enum scope_err err = SCOPE_OK;
-        if (dtype == SCOPE_STORED_F32)
+        if (dtype == SCOPE_DTYPE_F32)
                 return write_bytes(fd, path, values, left * sizeof *values, diag);
         while (left > 0 && err == SCOPE_OK) {
                 size_t step = left < CHUNK_BYTES / 2 ? left : CHUNK_BYTES / 2;
@@ -424,10 +424,10 @@ static enum scope_err write_item(int fd, const char *path,
 }
 
 enum scope_err scope_safetensors_write(const char *path, const struct scope_safetensors_item *items,
-        uint32_t count, enum scope_stored dtype, struct scope_diag *diag)
+        uint32_t count, enum scope_dtype dtype, struct scope_diag *diag)
 {
         struct scope_text header = { 0 };
-        scope_assert(dtype == SCOPE_STORED_F32 || dtype == SCOPE_STORED_BF16);
+        scope_assert(dtype == SCOPE_DTYPE_F32 || dtype == SCOPE_DTYPE_BF16);
         header_text(items, count, dtype, &header);
         if (header.failed) {
                 scope_text_fini(&header);

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/dtype.h"
 #include "base/error.h"
 
 enum {
@@ -18,13 +19,11 @@ enum {
         SCOPE_SAFETENSORS_COUNT_MAX = 1 << 16,
 };
 
-enum scope_stored { SCOPE_STORED_OTHER, SCOPE_STORED_F32, SCOPE_STORED_BF16, SCOPE_STORED_F16 };
-
 struct scope_safetensor {
         const char *name;
         uint64_t shape[SCOPE_SAFETENSORS_RANK_MAX];
         uint64_t begin, end; /* bytes within the data */
-        uint8_t rank, dtype; /* dtype: enum scope_stored */
+        uint8_t rank, dtype; /* dtype: enum scope_dtype; COUNT: none of ours */
 };
 
 struct scope_safetensors {
@@ -70,4 +69,4 @@ struct scope_safetensors_item {
  * errors  SCOPE_ERR_NO_SPACE, SCOPE_ERR_IO, SCOPE_ERR_EXISTS, SCOPE_ERR_MEMORY     thread  any,
  * blocks */
 enum scope_err scope_safetensors_write(const char *path, const struct scope_safetensors_item *items,
-        uint32_t count, enum scope_stored dtype, struct scope_diag *diag);
+        uint32_t count, enum scope_dtype dtype, struct scope_diag *diag);

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/dtype.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -235,12 +237,11 @@ enum scope_weights_transport {
         SCOPE_WEIGHTS_TCP,
         SCOPE_WEIGHTS_NCCL
 };
-enum scope_dtype { SCOPE_DTYPE_F32, SCOPE_DTYPE_BF16, SCOPE_DTYPE_COUNT };
 enum scope_swap_rule { SCOPE_SWAP_IN_FLIGHT, SCOPE_SWAP_DRAIN };
 struct scope_weights {
         uint64_t run, term, version, base_version; /* base_version = version: not a delta */
         uint64_t layout_hash, bytes;
-        uint8_t dtype, transport, swap;
+        uint8_t dtype, transport, swap; /* enum scope_dtype and the two above */
         const uint64_t *chunk_hashes; /* of 1 MiB chunks */
         uint32_t chunk_count;
 };

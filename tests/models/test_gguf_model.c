@@ -357,7 +357,7 @@ static void test_shards_are_written_and_read_back(void **state)
         (void)state;
         struct scope_model model = load(fixture("qwen3", "")); /* bf16: nothing is rounded */
         const struct scope_model_save_options options = { .like = fixture("qwen3", ""),
-                .dtype = SCOPE_STORED_BF16, .shard_bytes = 20000 };
+                .dtype = SCOPE_DTYPE_BF16, .shard_bytes = 20000 };
         assert_ok(scope_model_save_as(
                 made("shards"), model.layout, model.parameters, &options, NULL));
         struct scope_model again = load(made("shards"));

@@ -43,8 +43,8 @@ static void test_written_tensors_read_back_equal(void **state)
         struct scope_safetensors_item items[] = { { "z.weight", a, 2, 3, 2 },
                 { "a.bias", b, 1, 3, 1 } };
         struct scope_safetensors file;
-        assert_ok(scope_safetensors_write(path, items, 2, SCOPE_STORED_F32, NULL));
-        assert_int_equal(scope_safetensors_write(path, items, 2, SCOPE_STORED_F32, NULL),
+        assert_ok(scope_safetensors_write(path, items, 2, SCOPE_DTYPE_F32, NULL));
+        assert_int_equal(scope_safetensors_write(path, items, 2, SCOPE_DTYPE_F32, NULL),
                 SCOPE_ERR_EXISTS);
         assert_ok(scope_safetensors_open(path, &file, NULL));
         assert_int_equal(file.count, 2);
