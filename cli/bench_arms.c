@@ -14,6 +14,7 @@
 #include "cli/config.h"
 #include "cli/load.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/run.h"
 
 enum { SEEDS_MAX = 64, ARMS_MAX = 8, SETTINGS_MAX = 2, MEASURES = 6 };
@@ -252,7 +253,7 @@ static enum scope_exit command(const struct scope_arguments *given)
         }
         scope_json_close(&text, '}');
         if (code == SCOPE_EXIT_DONE && given->json)
-                (void)puts(text.failed ? "{}" : text.bytes);
+                return scope_output_json(&text);
         scope_text_fini(&text);
         return code;
 }

@@ -21,6 +21,7 @@
 #include "cli/config.h"
 #include "cli/load.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/overlap_world.h"
 #include "cli/recording.h"
 #include "cli/run.h"
@@ -670,7 +671,7 @@ static enum scope_exit command(const struct scope_arguments *given)
         if (code == SCOPE_EXIT_DONE)
                 code = write_page(&html);
         if (code == SCOPE_EXIT_DONE && given->json)
-                (void)puts(json.failed ? "{}" : json.bytes);
+                code = scope_output_json(&json);
         scope_text_fini(&json);
         scope_text_fini(&html);
         return code;

@@ -5,18 +5,10 @@
 #include "cli/batch.h"
 #include "cli/load.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "tasks/dataset.h"
 
 static struct scope_pipeline_options options; /* too big for a stack */
-
-static enum scope_exit print(struct scope_text *text)
-{
-        bool failed = text->failed || fputs(text->bytes, stdout) == EOF || fflush(stdout) == EOF;
-        scope_text_fini(text);
-        if (failed)
-                (void)fprintf(stderr, "error: cannot write the answer\n");
-        return failed ? SCOPE_EXIT_PRECONDITION : SCOPE_EXIT_DONE;
-}
 
 /* What the data sets are, where they are here. Returns DONE, or PRECONDITION where one is here and
  * cannot be read. */
@@ -64,7 +56,6 @@ static void print_json(
         }
         scope_config_json(config, "config", text);
         scope_json_close(text, '}');
-        scope_text_string(text, "\n");
 }
 
 static enum scope_exit check(const struct scope_arguments *arguments)
@@ -81,7 +72,8 @@ static enum scope_exit check(const struct scope_arguments *arguments)
                 result = print_data(&text, false);
         }
         scope_config_destroy(config);
-        enum scope_exit printed = print(&text);
+        enum scope_exit printed =
+                arguments->json ? scope_output_json(&text) : scope_output(&text);
         return printed != SCOPE_EXIT_DONE ? printed : result;
 }
 
@@ -97,7 +89,7 @@ enum scope_exit scope_dry_run(const struct scope_arguments *arguments)
         else
                 scope_batch_print(config, &text);
         scope_config_destroy(config);
-        return print(&text);
+        return arguments->json ? scope_output_json(&text) : scope_output(&text);
 }
 
 const struct scope_command scope_check_command = {

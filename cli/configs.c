@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "cli/load.h"
 #include "cli/options.h"
+#include "cli/output.h"
 
 struct embedded {
         const char *name, *about, *text;
@@ -99,14 +100,12 @@ static enum scope_exit run(const struct scope_arguments *arguments)
                 else
                         list(arguments->json, &text);
                 if (arguments->json)
-                        scope_text_string(&text, "\n");
+                        return scope_output_json(&text);
         } else {
                 (void)fprintf(stderr, "error: configs [list | show NAME | copy NAME FILE]\n");
                 return SCOPE_EXIT_USAGE;
         }
-        bool failed = text.failed || (text.bytes != NULL && fputs(text.bytes, stdout) == EOF);
-        scope_text_fini(&text);
-        return failed ? SCOPE_EXIT_PRECONDITION : SCOPE_EXIT_DONE;
+        return scope_output(&text);
 }
 
 const struct scope_command scope_configs_command = {

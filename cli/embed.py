@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""embed.py OUTPUT FILE... - a C table of text files: { "name", "first comment", "all of it" }.
+"""embed.py OUTPUT FILE... - a C table of text files: { "name", "first sentence", "all of it" }.
 
 Why: the program carries the configurations it documents, wherever it is copied to.
 """
@@ -15,6 +15,16 @@ def literal(text):
     return '\n'.join(pieces) if pieces else '        ""'
 
 
+def first_sentence(text):
+    """Of the comment that the file opens with."""
+    words = []
+    for line in text.splitlines():
+        if not line.startswith('#'):
+            break
+        words += line.lstrip('# ').split()
+    return (' '.join(words) + ' ').split('. ', 1)[0].rstrip('. ') + '.'
+
+
 def main():
     output, paths = sys.argv[1], sorted(sys.argv[2:])
     rows = []
@@ -22,7 +32,7 @@ def main():
         with open(path, encoding='utf-8') as file:
             text = file.read()
         name = os.path.splitext(os.path.basename(path))[0]
-        about = text.split('\n', 1)[0].lstrip('# ')
+        about = first_sentence(text)
         rows.append(f'{{ "{name}",\n{literal(about)},\n{literal(text)} }},\n')
     with open(output, 'w', encoding='utf-8') as file:
         file.write(''.join(rows))

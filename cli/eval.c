@@ -12,6 +12,7 @@
 #include "cli/eval_samples.h"
 #include "cli/load.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/sampling.h"
 #include "runtime/compute_pool.h"
 #include "tasks/dataset.h"
@@ -106,7 +107,7 @@ static enum scope_err evaluate(const struct scope_assembly *assembly,
         return err != SCOPE_OK ? err : evaluating.err;
 }
 
-static void print(struct scope_evaluation *evaluation, bool json)
+static enum scope_exit print(struct scope_evaluation *evaluation, bool json)
 {
         struct scope_metric metrics[SCOPE_EVALUATION_METRICS_MAX];
         struct scope_text text = { 0 };
@@ -122,13 +123,10 @@ static void print(struct scope_evaluation *evaluation, bool json)
                 else
                         scope_text_format(&text, "%-24s %.4f\n", name, metrics[i].value);
         }
-        if (json) {
-                scope_json_close(&text, '}');
-                scope_text_string(&text, "\n");
-        }
-        if (!text.failed && text.bytes != NULL)
-                (void)fputs(text.bytes, stdout);
-        scope_text_fini(&text);
+        if (!json)
+                return scope_output(&text);
+        scope_json_close(&text, '}');
+        return scope_output_json(&text);
 }
 
 /* Samples of the policy itself. */
@@ -201,12 +199,12 @@ static enum scope_exit command(const struct scope_arguments *arguments)
         enum scope_err closed = scope_eval_writer_close(writer, err == SCOPE_OK ? &diag : NULL);
         err = err != SCOPE_OK ? err : closed;
         if (err == SCOPE_OK)
-                print(evaluation, arguments->json);
+                code = print(evaluation, arguments->json);
         else
                 (void)fprintf(
                         stderr, "error: %s\n", diag.text[0] != 0 ? diag.text : scope_err_text(err));
         scope_evaluation_destroy(evaluation);
-        return err == SCOPE_OK ? SCOPE_EXIT_DONE : SCOPE_EXIT_PRECONDITION;
+        return err == SCOPE_OK ? code : SCOPE_EXIT_PRECONDITION;
 }
 
 const struct scope_command scope_eval_command = { .name = "eval",

@@ -10,6 +10,7 @@
 #include "cli/checkpoint.h"
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "models/gguf_model.h"
 #include "models/hf_directory.h"
 #include "models/hf_files.h"
@@ -93,7 +94,8 @@ static enum scope_err save(const char *target, const char *source, const struct 
         return scope_model_save_as(target, model->layout, model->parameters, &options, diag);
 }
 
-static void say(const char *source, const char *target, const struct scope_model *model, bool json)
+static enum scope_exit say(const char *source, const char *target, const struct scope_model *model,
+        bool json)
 {
         const struct scope_model_config *config = &model->layout->config;
         struct scope_text text = { 0 };
@@ -105,15 +107,12 @@ static void say(const char *source, const char *target, const struct scope_model
                 scope_json_uint(&text, "parameters", model->layout->parameter_count);
                 scope_json_text(&text, "dtype", dtypes[flags.dtype]);
                 scope_json_close(&text, '}');
-                scope_text_string(&text, "\n");
-        } else {
-                scope_text_format(&text, "%s -> %s: %s, %u layers, %.1f M parameters, %s\n", source,
-                        target, config->model_type, config->layers,
-                        (double)model->layout->parameter_count / 1e6, dtypes[flags.dtype]);
+                return scope_output_json(&text);
         }
-        if (!text.failed)
-                (void)fputs(text.bytes, stdout);
-        scope_text_fini(&text);
+        scope_text_format(&text, "%s -> %s: %s, %u layers, %.1f M parameters, %s\n", source,
+                target, config->model_type, config->layers,
+                (double)model->layout->parameter_count / 1e6, dtypes[flags.dtype]);
+        return scope_output(&text);
 }
 
 static enum scope_exit convert(const char *source, const char *target, bool json)
@@ -133,10 +132,10 @@ static enum scope_exit convert(const char *source, const char *target, bool json
                 || scope_model_load(path, &model, &diag) != SCOPE_OK)
                 return refuse(&diag);
         enum scope_err err = save(target, path, &model, &diag);
-        if (err == SCOPE_OK)
-                say(path, target, &model, json);
+        enum scope_exit code =
+                err == SCOPE_OK ? say(path, target, &model, json) : refuse(&diag);
         scope_model_fini(&model);
-        return err == SCOPE_OK ? SCOPE_EXIT_DONE : refuse(&diag);
+        return code;
 }
 
 static enum scope_exit run_export(const struct scope_arguments *arguments)

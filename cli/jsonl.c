@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "cli/output.h"
 
 struct scope_jsonl {
         int fd;
@@ -240,14 +241,12 @@ enum scope_err scope_jsonl_ids(const struct scope_jsonl *reader, const json_t *o
 
 enum scope_err scope_jsonl_put(struct scope_text *object, struct scope_diag *diag)
 {
+        scope_text_string(object, "\n");
         if (object->failed)
-                return scope_diag_set(diag, SCOPE_ERR_MEMORY, "stdout: out of memory");
-        bool written = fwrite(object->bytes, 1, object->count, stdout) == object->count &&
-                putc('\n', stdout) != EOF && fflush(stdout) == 0;
+                return scope_diag_set(diag, SCOPE_ERR_MEMORY, "out of memory for an answer");
+        enum scope_err err = scope_output_bytes(object->bytes, object->count, diag);
         scope_text_clear(object);
-        if (!written)
-                return scope_diag_set(diag, SCOPE_ERR_IO, "stdout: %s", strerror(errno));
-        return SCOPE_OK;
+        return err;
 }
 
 void scope_jsonl_unspelled(uint64_t count)

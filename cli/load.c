@@ -9,6 +9,10 @@
 
 enum { SECTIONS_MAX = 64 };
 
+#define CARRIED                                                                                    \
+        "`scope-runtime configs` lists those that the program carries, `configs copy NAME FILE` "  \
+        "writes one\n"
+
 static const struct scope_option placement_rows[] = {
         SCOPE_TEXT_OPTION(scope_placement, role, NULL, "which actor: rollout, learner, prm, ..."),
         SCOPE_INT_OPTION(scope_placement, count, "1", 1, 512, "how many of it"),
@@ -86,7 +90,7 @@ enum scope_exit scope_load(const struct scope_arguments *arguments,
         if (arguments->word_count > 0)
                 return scope_load_standard(arguments, options, ret_config);
         *ret_config = NULL;
-        (void)fprintf(stderr, "error: no configuration file was named\n");
+        (void)fprintf(stderr, "error: no configuration file was named; " CARRIED);
         return SCOPE_EXIT_USAGE;
 }
 
@@ -116,6 +120,8 @@ enum scope_exit scope_load_standard(const struct scope_arguments *arguments,
                 scope_config_report(config, key, diag.text);
         if (scope_config_errors(config)[0] != 0) {
                 (void)fputs(scope_config_errors(config), stderr);
+                if (result == SCOPE_EXIT_PRECONDITION)
+                        (void)fputs(CARRIED, stderr);
                 scope_config_destroy(config);
                 return result;
         }

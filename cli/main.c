@@ -3,14 +3,8 @@
 
 #include "cli/load.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/version.h"
-
-static enum scope_exit show(struct scope_text *text, FILE *where, enum scope_exit result)
-{
-        bool failed = text->failed || fputs(text->bytes, where) == EOF || fflush(where) == EOF;
-        scope_text_fini(text);
-        return failed ? SCOPE_EXIT_PRECONDITION : result;
-}
 
 static enum scope_exit version(bool json)
 {
@@ -19,11 +13,10 @@ static enum scope_exit version(bool json)
                 scope_json_open(&text, NULL, '{');
                 scope_version_json(&text);
                 scope_json_close(&text, '}');
-                scope_text_string(&text, "\n");
-        } else {
-                scope_version_print(&text);
+                return scope_output_json(&text);
         }
-        return show(&text, stdout, SCOPE_EXIT_DONE);
+        scope_version_print(&text);
+        return scope_output(&text);
 }
 
 static enum scope_exit dispatch(const struct scope_arguments *arguments)
@@ -33,13 +26,16 @@ static enum scope_exit dispatch(const struct scope_arguments *arguments)
                 return version(arguments->json);
         if (arguments->help) {
                 scope_arguments_help(scope_commands, arguments->command, &text);
-                return show(&text, stdout, SCOPE_EXIT_DONE);
+                return scope_output(&text);
         }
         if (arguments->dry_run && arguments->word_count > 0)
                 return scope_dry_run(arguments);
         if (arguments->command == NULL) {
                 scope_arguments_help(scope_commands, NULL, &text);
-                return show(&text, stderr, SCOPE_EXIT_USAGE);
+                (void)fputs(text.failed ? "error: out of memory\n" : text.bytes, stderr);
+                scope_text_fini(&text);
+                (void)fputs("error: name a configuration or a command\n", stderr);
+                return SCOPE_EXIT_USAGE;
         }
         return arguments->command->run(arguments);
 }

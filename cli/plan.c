@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "cli/load.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/overlap_report.h"
 #include "cli/plan_rates.h"
 #include "cli/trail_file.h"
@@ -454,15 +455,10 @@ static enum scope_exit run(const struct scope_arguments *arguments)
                 if (count > 1)
                         json_plan(&text, "what_if", &plans[1]);
                 scope_json_close(&text, '}');
-                scope_text_string(&text, "\n");
-        } else {
-                print(&text, plans, count);
+                return scope_output_json(&text);
         }
-        bool failed = text.failed || fputs(text.bytes, stdout) == EOF || fflush(stdout) == EOF;
-        scope_text_fini(&text);
-        if (failed)
-                (void)fprintf(stderr, "error: cannot write the answer\n");
-        return failed ? SCOPE_EXIT_PRECONDITION : SCOPE_EXIT_DONE;
+        print(&text, plans, count);
+        return scope_output(&text);
 }
 
 const struct scope_command scope_plan_command = {

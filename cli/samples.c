@@ -15,6 +15,7 @@
 #include "cli/jsonl.h"
 #include "cli/load.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/sampling.h"
 #include "models/prompt_format.h"
 #include "tasks/dataset.h"
@@ -74,51 +75,49 @@ static enum scope_err describe(const struct scope_assembly *assembly, uint64_t i
         return SCOPE_OK;
 }
 
-static void print_plain(
-        const struct scope_assembly *assembly, uint64_t index, struct scope_arena *arena)
+static enum scope_err print_plain(const struct scope_assembly *assembly, uint64_t index,
+        struct scope_arena *arena, struct scope_text *text)
 {
         struct scope_problem problem;
         uint32_t ends[SCOPE_STEPS_MAX];
-        if (scope_dataset_get(assembly->train, index, arena, &problem) != SCOPE_OK)
-                return;
-        (void)printf(
-                "problem %" PRIu64 ": %.*s\n", index, (int)problem.text.bytes, problem.text.at);
+        enum scope_err err = scope_dataset_get(assembly->train, index, arena, &problem);
+        if (err != SCOPE_OK)
+                return err;
+        scope_text_format(text, "problem %" PRIu64 ": %.*s\n", index, (int)problem.text.bytes,
+                problem.text.at);
         uint32_t steps = scope_steps_split(problem.solution, ends, SCOPE_STEPS_MAX);
         for (uint32_t i = 0; i < steps; i++) {
                 struct scope_string step = scope_steps_text(problem.solution, ends, i);
-                (void)printf("  step %2u  %.*s\n", i + 1, (int)step.bytes, step.at);
+                scope_text_format(text, "  step %2u  %.*s\n", i + 1, (int)step.bytes, step.at);
         }
         bool right = scope_grade_response(
                 problem.gold, problem.solution, &assembly->options->grade, NULL)
                              .equal;
-        (void)printf("  gold %.*s, reward of the reference %d\n", (int)problem.gold.bytes,
-                problem.gold.at, right);
+        scope_text_format(text, "  gold %.*s, reward of the reference %d\n",
+                (int)problem.gold.bytes, problem.gold.at, right);
+        return SCOPE_OK;
 }
 
-static enum scope_err show(struct scope_assembly *assembly, bool json, struct scope_diag *diag)
+static enum scope_err show(const struct scope_assembly *assembly, bool json,
+        struct scope_text *text, struct scope_diag *diag)
 {
         struct scope_arena arena = { 0 };
-        struct scope_text text = { 0 };
         uint64_t count = assembly->train->count, unspelled = 0;
         enum scope_err err = scope_arena_init(&arena, 4 << 20);
         if (json) {
-                scope_json_open(&text, NULL, '{');
-                scope_json_open(&text, "samples", '[');
+                scope_json_open(text, NULL, '{');
+                scope_json_open(text, "samples", '[');
         }
         for (uint64_t i = 0; i < (uint64_t)flags.n && i < count && err == SCOPE_OK; i++) {
                 scope_arena_reset(&arena);
-                if (json)
-                        err = describe(assembly, i, &arena, &text, &unspelled, diag);
-                else
-                        print_plain(assembly, i, &arena);
+                err = json ? describe(assembly, i, &arena, text, &unspelled, diag)
+                           : print_plain(assembly, i, &arena, text);
         }
-        if (json && err == SCOPE_OK) {
-                scope_json_close(&text, ']');
-                scope_json_close(&text, '}');
-                (void)puts(text.failed ? "{}" : text.bytes);
+        if (json) {
+                scope_json_close(text, ']');
+                scope_json_close(text, '}');
         }
         scope_jsonl_unspelled(unspelled);
-        scope_text_fini(&text);
         scope_arena_fini(&arena);
         return err;
 }
@@ -128,6 +127,7 @@ static enum scope_exit command(const struct scope_arguments *arguments)
         static struct scope_pipeline_options options; /* too big for a stack */
         struct scope_config *config = NULL;
         struct scope_assembly assembly = { 0 };
+        struct scope_text text = { 0 };
         struct scope_diag diag = { "" };
         enum scope_exit code = scope_load(arguments, &options, &config);
         if (code != SCOPE_EXIT_DONE)
@@ -137,12 +137,13 @@ static enum scope_exit command(const struct scope_arguments *arguments)
                 (void)snprintf(options.model.path, sizeof options.model.path, "builtin:tiny");
         enum scope_err err = scope_assembly_load(&assembly, &options, &diag);
         if (err == SCOPE_OK)
-                err = show(&assembly, arguments->json, &diag);
-        if (err != SCOPE_OK)
-                (void)fprintf(
-                        stderr, "error: %s\n", diag.text[0] != 0 ? diag.text : scope_err_text(err));
+                err = show(&assembly, arguments->json, &text, &diag);
         scope_assembly_fini(&assembly);
-        return err == SCOPE_OK ? SCOPE_EXIT_DONE : SCOPE_EXIT_PRECONDITION;
+        if (err == SCOPE_OK)
+                return arguments->json ? scope_output_json(&text) : scope_output(&text);
+        (void)fprintf(stderr, "error: %s\n", diag.text[0] != 0 ? diag.text : scope_err_text(err));
+        scope_text_fini(&text);
+        return SCOPE_EXIT_PRECONDITION;
 }
 
 const struct scope_command scope_samples_command = { .name = "samples",

@@ -12,6 +12,7 @@
 #include "base/rng.h"
 #include "base/text.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/sim_run.h"
 
 enum { THREADS_MAX = 256, ALL_FAULTS = (1 << SCOPE_FAULT_COUNT) - 1, SHOWN_MAX = 10 };
@@ -287,26 +288,29 @@ static double mean_age(const struct total *total)
         return groups > 0 ? sum / groups : 0;
 }
 
-static void print_table(
+static enum scope_exit print_table(
         const struct sim *sim, const struct total *total, const struct tables *tables)
 {
+        struct scope_text text = { 0 };
         for (int t = 0; t < TABLES; t++)
                 for (size_t i = 0; i < tables->at[t].count; i++)
-                        (void)printf("%-12s %-16s %12" PRIu64 "%s\n",
+                        scope_text_format(&text, "%-12s %-16s %12" PRIu64 "%s\n",
                                 i == 0 ? tables->at[t].name : "", tables->at[t].names[i],
                                 tables->at[t].counts[i],
                                 tables->at[t].counts[i] == 0 ? "  never" : "");
-        (void)printf("trained groups were %.2f versions old on average%s\n", mean_age(total),
+        scope_text_format(&text, "trained groups were %.2f versions old on average%s\n",
+                mean_age(total),
                 total->failures == 0 ? ", none older than its pipeline.age_max" : "");
-        (void)printf("%" PRIu64 " seeds, %" PRIu64 " failed; %" PRIu64
-                     " events, %.0f a seed; %" PRIu64 " steps of %" PRIu64
-                     " groups; %.1f s, %.1f s of CPU; trace %016" PRIx64 "\n",
+        scope_text_format(&text,
+                "%" PRIu64 " seeds, %" PRIu64 " failed; %" PRIu64 " events, %.0f a seed; %" PRIu64
+                " steps of %" PRIu64 " groups; %.1f s, %.1f s of CPU; trace %016" PRIx64 "\n",
                 sim->count, total->failures, total->events,
                 (double)total->events / (double)sim->count, total->steps, total->admitted,
                 sim->seconds, sim->cpu_s, total->trace_hash);
+        return scope_output(&text);
 }
 
-static void print_json(
+static enum scope_exit print_json(
         const struct sim *sim, const struct total *total, const struct tables *tables)
 {
         struct scope_text text = { 0 };
@@ -330,8 +334,7 @@ static void print_json(
         scope_json_double(&text, "seconds", sim->seconds);
         scope_json_double(&text, "cpu_seconds", sim->cpu_s);
         scope_json_close(&text, '}');
-        (void)puts(text.failed ? "{}" : text.bytes);
-        scope_text_fini(&text);
+        return scope_output_json(&text);
 }
 
 static enum scope_exit command(const struct scope_arguments *arguments)
@@ -345,11 +348,10 @@ static enum scope_exit command(const struct scope_arguments *arguments)
                 struct total total = total_of(&sim);
                 tables_fill(&tables, &total);
                 print_failures(&sim, stderr);
-                if (arguments->json)
-                        print_json(&sim, &total, &tables);
-                else
-                        print_table(&sim, &total, &tables);
-                code = total.failures > 0 ? SCOPE_EXIT_FAILED : SCOPE_EXIT_DONE;
+                code = arguments->json ? print_json(&sim, &total, &tables)
+                                       : print_table(&sim, &total, &tables);
+                if (total.failures > 0)
+                        code = SCOPE_EXIT_FAILED;
         } else {
                 (void)fprintf(stderr, "error: out of memory\n");
                 code = SCOPE_EXIT_PRECONDITION;

@@ -7,7 +7,9 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/teacher_server.h"
 
 static struct teacher_flags {
@@ -71,20 +73,23 @@ static bool follow_parent(int64_t parent)
         return prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && getppid() == (pid_t)parent;
 }
 
-static void say_address(const struct scope_arguments *arguments, uint16_t port)
+static enum scope_exit say_address(const struct scope_arguments *arguments, uint16_t port)
 {
         const char *listen = flags.server.listen;
         int host = (int)(strrchr(listen, ':') - listen);
+        struct scope_text text = { 0 };
         if (arguments->json)
-                printf("{\"url\":\"http://%.*s:%u/v1\",\"port\":%u}\n", host, listen, port, port);
+                scope_text_format(&text, "{\"url\":\"http://%.*s:%u/v1\",\"port\":%u}\n", host,
+                        listen, port, port);
         else
-                printf("http://%.*s:%u/v1\n", host, listen, port);
-        (void)fflush(stdout);
+                scope_text_format(&text, "http://%.*s:%u/v1\n", host, listen, port);
+        return scope_output(&text);
 }
 
 static enum scope_exit teacher_run(const struct scope_arguments *arguments)
 {
         struct scope_diag diag = { { 0 } };
+        enum scope_exit code = SCOPE_EXIT_DONE;
         enum scope_err err = scope_teacher_server_create(&flags.server, &server_of_signal, &diag);
         if (err != SCOPE_OK) {
                 (void)fprintf(stderr, "error: %s\n", diag.text);
@@ -97,8 +102,10 @@ static enum scope_exit teacher_run(const struct scope_arguments *arguments)
         (void)sigaction(SIGINT, &action, NULL);
         (void)signal(SIGPIPE, SIG_IGN);
         if (follow_parent(flags.parent)) {
-                say_address(arguments, scope_teacher_server_port(server_of_signal));
-                err = scope_teacher_server_run(server_of_signal);
+                code = say_address(arguments, scope_teacher_server_port(server_of_signal));
+                if (code == SCOPE_EXIT_DONE &&
+                        scope_teacher_server_run(server_of_signal) != SCOPE_OK)
+                        code = SCOPE_EXIT_FAILED;
         }
         struct scope_teacher_counts counts = scope_teacher_server_counts(server_of_signal);
         if (arguments->verbose)
@@ -109,7 +116,7 @@ static enum scope_exit teacher_run(const struct scope_arguments *arguments)
         (void)signal(SIGTERM, SIG_IGN);
         (void)signal(SIGINT, SIG_IGN);
         scope_teacher_server_destroy(server_of_signal);
-        return err == SCOPE_OK ? SCOPE_EXIT_DONE : SCOPE_EXIT_FAILED;
+        return code;
 }
 
 const struct scope_command scope_teacher_command = {

@@ -122,14 +122,18 @@ static void test_impossible_arithmetic_is_refused_at_its_line(void **state)
         assert_int_equal(unlink(path), 0);
 }
 
+#define CARRIED                                                                                    \
+        "`scope-runtime configs` lists those that the program carries, `configs copy NAME FILE` "  \
+        "writes one\n"
+
 static void test_files_that_are_not_there_are_a_precondition(void **state)
 {
         (void)state;
         assert_int_equal(load("/nonexistent/x.toml", NULL, NULL), SCOPE_EXIT_PRECONDITION);
-        assert_string_equal(
-                said, "error: /nonexistent/x.toml: cannot open: No such file or directory\n");
+        assert_string_equal(said,
+                "error: /nonexistent/x.toml: cannot open: No such file or directory\n" CARRIED);
         assert_int_equal(load(NULL, NULL, NULL), SCOPE_EXIT_USAGE);
-        assert_string_equal(said, "error: no configuration file was named\n");
+        assert_string_equal(said, "error: no configuration file was named; " CARRIED);
 }
 
 static void test_name_and_max_steps_are_settings_like_others(void **state)

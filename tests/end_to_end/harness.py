@@ -69,9 +69,10 @@ class World:
 
     def start(self, *words, environment=None, **more):
         process = subprocess.Popen(
-            [PROGRAM, *words], cwd=self.directory, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, errors='replace',
-            env={**os.environ, **(environment or {})}, **{'stdin': subprocess.DEVNULL, **more})
+            [PROGRAM, *words], cwd=self.directory, text=True, errors='replace',
+            env={**os.environ, **(environment or {})},
+            **{'stdin': subprocess.DEVNULL, 'stdout': subprocess.PIPE,
+               'stderr': subprocess.PIPE, **more})
         self.started.append(process)
         return process
 

@@ -22,6 +22,16 @@ def refuse(world, sets, words, code=2):
     expect(not os.path.exists(world.path('runs', 'run')), 'the run directory was made')
 
 
+def test_an_answer_that_is_not_whole_is_an_error(world):
+    for words in (['--version'], ['--help'], ['check', TINY], [TINY, '--dry-run', '--json'],
+                  ['configs'], ['configs', '--keys', '--json'], ['samples', TINY],
+                  ['plan', BIG], ['sim', '--seeds', '0:1'],
+                  ['teacher', '--listen', '127.0.0.1:0']):
+        with open('/dev/full', 'w') as full:
+            result = world.call(*words, stdout=full, code=3)
+        expect('standard output: No space left on device' in result.err, f'{words}: {result}')
+
+
 def test_unknown_key(world):
     refuse(world, {'learner.whatever': 1}, 'unknown key "learner.whatever"')
 
