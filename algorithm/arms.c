@@ -82,16 +82,6 @@ const struct scope_station_choice scope_station_choices[] = {
         { 0 },
 };
 
-const struct scope_station_choice *scope_station_find(const char *station, const char *name)
-{
-        for (const struct scope_station_choice *row = scope_station_choices; row->station != NULL;
-                row++) {
-                if (strcmp(row->station, station) == 0 && strcmp(row->name, name) == 0)
-                        return row;
-        }
-        return NULL;
-}
-
 const struct scope_arm scope_arms[] = {
         { .name = "scope",
                 .needs = SCOPE_NEED_STEP_SCORES | SCOPE_NEED_TEACHER,

@@ -55,9 +55,6 @@ struct scope_station_choice {
 /* Ends with a row whose station is NULL. */
 extern const struct scope_station_choice scope_station_choices[];
 
-/* NULL when there is none.    thread  any; pure */
-const struct scope_station_choice *scope_station_find(const char *station, const char *name);
-
 /* An arm: option values that replace the standard ones; what a user sets still wins. */
 struct scope_arm_set {
         const char *key, *value; /* "scope.force_k", "0"; TOML values */

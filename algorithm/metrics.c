@@ -19,25 +19,6 @@ double scope_metrics_pass_at(uint32_t n, uint32_t c, uint32_t k)
         return 1 - none;
 }
 
-double scope_metrics_average(const float *rewards, uint32_t count)
-{
-        double sum = 0;
-        for (uint32_t i = 0; i < count; i++)
-                sum += rewards[i];
-        return count > 0 ? sum / count : 0;
-}
-
-double scope_metrics_near_miss(const uint32_t *steps, const uint32_t *verified, uint32_t count,
-        uint32_t c)
-{
-        uint32_t near = 0;
-        for (uint32_t i = 0; i < count; i++) {
-                scope_assert(verified[i] <= steps[i]);
-                near += steps[i] - verified[i] <= c;
-        }
-        return count > 0 ? (double)near / count : 0;
-}
-
 /* Shell sort: in place, no recursion, fast enough for what is printed. */
 static void sort_doubles(double *values, uint32_t count)
 {

@@ -17,15 +17,6 @@ struct scope_arena;
  * in      1 <= k <= n, c <= n; thread  any; pure */
 double scope_metrics_pass_at(uint32_t n, uint32_t c, uint32_t k);
 
-/* Mean of rewards; 0 of none.    thread  any; pure */
-double scope_metrics_average(const float *rewards, uint32_t count);
-
-/* Share of failed rollouts whose first wrong step is among the last c: K - k <= c. 0 when none
- * failed.
- * in      steps, verified [count] of failed rollouts    thread  any; pure */
-double scope_metrics_near_miss(const uint32_t *steps, const uint32_t *verified, uint32_t count,
-        uint32_t c);
-
 /* The q-quantile, 0 <= q <= 1, linear between ranks; sorts `values` in place. 0 of none. */
 double scope_metrics_quantile(double *values, uint32_t count, double q);
 

@@ -14,9 +14,6 @@
 
 struct scope_arena;
 
-/* What the teacher is told to write, alone, when it finds the given prefix wrong. */
-#define SCOPE_REFUSAL_MARKER "[[PREFIX_IS_WRONG]]"
-
 struct scope_suffix {
         struct scope_string problem, gold, prefix;
         struct scope_string text; /* the teacher's reply as it came */

@@ -48,14 +48,6 @@ enum scope_err scope_objective_check(const struct scope_objective_options *optio
                 options->clip_dual);
 }
 
-uint32_t scope_objective_tokens(const struct scope_segment *segments, uint32_t segment_count)
-{
-        uint32_t tokens = 0;
-        for (uint32_t i = 0; i < segment_count; i++)
-                tokens += segments[i].loss != SCOPE_LOSS_NONE ? segments[i].count : 0;
-        return tokens;
-}
-
 void scope_objective_scales(const struct scope_objective_options *options, const uint32_t *tokens,
         uint32_t row_count, double *ret_scale)
 {

@@ -43,12 +43,8 @@ extern const struct scope_option scope_objective_option_table[]; /* [loss] */
 enum scope_err scope_objective_check(const struct scope_objective_options *options,
         struct scope_diag *diag);
 
-/* Tokens of a row that are trained on: those of segments whose loss is not NONE.
- * thread  any; pure */
-uint32_t scope_objective_tokens(const struct scope_segment *segments, uint32_t segment_count);
-
 /* 1/Z of every row of a minibatch.
- * in      tokens [row_count]: of scope_objective_tokens
+ * in      tokens [row_count]: those that are trained on, of segments whose loss is not NONE
  * out     ret_scale [row_count]; 0 for a row without tokens, which does not count as a row
  * thread  any; pure */
 void scope_objective_scales(const struct scope_objective_options *options, const uint32_t *tokens,

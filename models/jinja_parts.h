@@ -80,7 +80,6 @@ struct scope_jinja_reader {
 /* Fills reader->tokens from `source`, which is changed (line ends). */
 void scope_jinja_lex(struct scope_jinja_reader *reader, char *source, size_t bytes);
 
-struct scope_jinja_node *scope_jinja_parse(struct scope_jinja_reader *reader);
 /* An expression; with `tuple`, commas make a tuple. */
 struct scope_jinja_node *scope_jinja_parse_expression(
         struct scope_jinja_reader *reader, bool tuple);

@@ -157,13 +157,6 @@ enum scope_err scope_request(struct scope_actor *self, struct scope_address addr
         return SCOPE_OK;
 }
 
-void scope_request_cancel(struct scope_actor *self, uint64_t correlation)
-{
-        struct scope_pending *slot = scope_pending_find(&self->pending, correlation);
-        if (slot != NULL && slot->kind == SCOPE_PENDING_REQUEST)
-                scope_pending_drop(self, slot);
-}
-
 void scope_pending_fail(struct scope_actor *actor, struct scope_pending *slot, enum scope_err err)
 {
         if (slot->failed)

@@ -82,9 +82,6 @@ void scope_reply_to(struct scope_actor *self, const struct scope_reply_to *to,
 void scope_reply_to_error(struct scope_actor *self, const struct scope_reply_to *to,
         enum scope_err err);
 
-/* The request no longer matters: its reply will not be delivered. Unknown numbers are ignored. */
-void scope_request_cancel(struct scope_actor *self, uint64_t correlation);
-
 /* SCOPE_KIND_DOWN comes once, when this incarnation of `target` (0 = the one alive) fails, at once
  * when it is dead already; never when it stops in order.
  * errors  SCOPE_ERR_LIMIT: over 256 monitors; SCOPE_ERR_NOT_FOUND     thread  owner */

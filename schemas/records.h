@@ -179,6 +179,9 @@ struct scope_refine_request {
         uint32_t suffix_max; /* tokens, EOS included */
         uint64_t timeout_ns;
 };
+/* The whole reply that a teacher is told to give when it finds the prefix wrong. */
+#define SCOPE_REFUSAL_MARKER "[[PREFIX_IS_WRONG]]"
+
 enum scope_refine_verdict {
         SCOPE_REFINE_ACCEPTED,
         SCOPE_REFINE_WRONG_ANSWER,  /* the grader says no, or no box, or two */

@@ -42,7 +42,7 @@ static void write_rules(const struct scope_refiner_prompt *prompt, struct scope_
         scope_text_string(text, "\n5. No headings, no preamble, nothing after the box.\n");
         if (frozen)
                 scope_text_string(text, "6. If a step of the frozen text is wrong after all, write "
-                                        "exactly " SCOPE_REFINER_REFUSAL " and nothing else.\n");
+                                        "exactly " SCOPE_REFUSAL_MARKER " and nothing else.\n");
 }
 
 static void write_user(const struct scope_refiner_prompt *prompt, struct scope_text *text)
@@ -158,10 +158,4 @@ void scope_refiner_prompt_read(struct scope_string user, struct scope_refiner_pr
                 (void)drop_end(&user, message_words);
         parts.problem = user;
         *ret_parts = parts;
-}
-
-bool scope_refiner_reply_refuses(struct scope_string reply)
-{
-        static const char mark[] = SCOPE_REFINER_REFUSAL;
-        return memmem(reply.at, reply.bytes, mark, sizeof mark - 1) != NULL;
 }

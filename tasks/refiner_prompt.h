@@ -11,9 +11,6 @@
 
 struct scope_text;
 
-/* The whole reply of a teacher that finds the frozen text wrong. */
-#define SCOPE_REFINER_REFUSAL "[[PREFIX_IS_WRONG]]"
-
 /* How the server is made to go on in the middle of a text. */
 enum scope_refiner_form {
         SCOPE_REFINER_INSTRUCT, /* by words: any server */
@@ -38,6 +35,3 @@ void scope_refiner_prompt_write(const struct scope_refiner_prompt *prompt, struc
  * stand there; `gold` where none is given. A text without our words is a bare problem.
  * owns    parts point into `user`     thread  any; pure */
 void scope_refiner_prompt_read(struct scope_string user, struct scope_refiner_prompt *ret_parts);
-
-/* The reply refuses: the mark stands in it, whatever else does.    thread  any; pure */
-bool scope_refiner_reply_refuses(struct scope_string reply);

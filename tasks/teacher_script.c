@@ -253,7 +253,7 @@ static void solve(const struct scope_teacher_script *script, const struct call *
         if (fault == SCOPE_TEACHER_FAULT_EMPTY)
                 return;
         if (fault == SCOPE_TEACHER_FAULT_REFUSAL || !go_on(call, manner, content))
-                scope_text_string(content, SCOPE_REFINER_REFUSAL);
+                scope_text_string(content, SCOPE_REFUSAL_MARKER);
         if (fault == SCOPE_TEACHER_FAULT_WRONG)
                 spoil_box(content);
         if (content->failed)

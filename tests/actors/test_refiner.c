@@ -116,12 +116,6 @@ static enum scope_err run(struct teacher *teacher, uint64_t seed, uint32_t fault
 
 /* --- answers ---------------------------------------------------------------------------------- */
 
-static void test_refusal_marks_agree(void **state)
-{
-        (void)state;
-        assert_string_equal(SCOPE_REFINER_REFUSAL, SCOPE_REFUSAL_MARKER);
-}
-
 static void test_good_suffixes_are_accepted(void **state)
 {
         (void)state;
@@ -218,7 +212,7 @@ static void test_verdicts(void **state)
         world_problem(0, &problem, &solution, &answer);
         (void)snprintf(gold, sizeof gold, "\\\\boxed{%s}", answer.bytes);
         assert_int_equal(
-                say_once(SCOPE_REFINER_REFUSAL, 100, &teacher).verdict, SCOPE_REFINE_REFUSED);
+                say_once(SCOPE_REFUSAL_MARKER, 100, &teacher).verdict, SCOPE_REFINE_REFUSED);
         assert_int_equal(teacher.calls, 1); /* a refusal is no reason to ask again */
         world_fini(&teacher.world);
         assert_int_equal(say_once("  ", 100, &teacher).verdict, SCOPE_REFINE_EMPTY);
@@ -510,7 +504,6 @@ static void test_faults_never_lose_or_repeat_an_answer(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_refusal_marks_agree),
                 cmocka_unit_test(test_good_suffixes_are_accepted),
                 cmocka_unit_test(test_rejected_reply_gets_one_warmer_try),
                 cmocka_unit_test(test_every_style_is_asked_and_accepted),

@@ -76,6 +76,15 @@ static void test_choices_are_those_of_their_keys(void **state)
 }
 
 /* Every name a key of ours may take at a listed station has its row. */
+static bool station_has(const char *station, const char *name)
+{
+        const struct scope_station_choice *row = scope_station_choices;
+        while (row->station != NULL &&
+                (strcmp(row->station, station) != 0 || strcmp(row->name, name) != 0))
+                row++;
+        return row->station != NULL;
+}
+
 static void test_every_name_has_its_row(void **state)
 {
         (void)state;
@@ -91,9 +100,8 @@ static void test_every_name_has_its_row(void **state)
                 const struct scope_option *option = option_find(stations[i].section,
                         stations[i].key);
                 for (int k = 0; option->names[k] != NULL; k++)
-                        assert_non_null(scope_station_find(stations[i].station, option->names[k]));
+                        assert_true(station_has(stations[i].station, option->names[k]));
         }
-        assert_null(scope_station_find("suffix", "no such"));
 }
 
 static void test_arms_set_what_exists(void **state)

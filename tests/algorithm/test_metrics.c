@@ -20,28 +20,15 @@ static void test_pass_at_vectors(void **state)
         assert_close(scope_metrics_pass_at(100000, 1, 1), 1e-5, 1e-12);
 }
 
-static void test_average_and_quantile(void **state)
+static void test_quantile(void **state)
 {
         (void)state;
-        const float rewards[4] = { 1, 0, 0, 1 };
-        assert_true(scope_metrics_average(rewards, 4) == 0.5);
-        assert_true(scope_metrics_average(NULL, 0) == 0);
         double values[5] = { 5, 1, 4, 2, 3 };
         assert_true(scope_metrics_quantile(values, 5, 0.5) == 3);
         assert_close(scope_metrics_quantile(values, 5, 0.1), 1.4, 1e-12);
         assert_true(scope_metrics_quantile(values, 5, 1) == 5);
         assert_true(scope_metrics_quantile(values, 5, 0) == 1);
         assert_true(scope_metrics_quantile(NULL, 0, 0.5) == 0);
-}
-
-static void test_near_miss_counts_the_last_steps(void **state)
-{
-        (void)state;
-        const uint32_t steps[4] = { 6, 6, 3, 1 }, verified[4] = { 5, 3, 1, 0 };
-        assert_true(scope_metrics_near_miss(steps, verified, 4, 1) == 0.5);
-        assert_true(scope_metrics_near_miss(steps, verified, 4, 2) == 0.75);
-        assert_true(scope_metrics_near_miss(steps, verified, 4, 3) == 1);
-        assert_true(scope_metrics_near_miss(NULL, NULL, 0, 1) == 0);
 }
 
 static struct scope_diversity diversity_of(const char *const *texts, uint32_t count)
@@ -164,8 +151,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_pass_at_vectors),
-                cmocka_unit_test(test_average_and_quantile),
-                cmocka_unit_test(test_near_miss_counts_the_last_steps),
+                cmocka_unit_test(test_quantile),
                 cmocka_unit_test(test_equal_samples_have_no_diversity),
                 cmocka_unit_test(test_disjoint_samples_are_all_diversity),
                 cmocka_unit_test(test_bleu_and_rouge_by_hand),

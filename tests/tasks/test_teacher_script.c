@@ -124,7 +124,7 @@ static void test_prompt_says_what_it_must(void **state)
         struct scope_refiner_prompt prompt =
                 prompt_with("9*9=81\n\n", SCOPE_REFINER_INSTRUCT, true);
         scope_refiner_prompt_write(&prompt, &json);
-        assert_non_null(strstr(json.bytes, SCOPE_REFINER_REFUSAL));
+        assert_non_null(strstr(json.bytes, SCOPE_REFUSAL_MARKER));
         assert_non_null(strstr(json.bytes, "\"max_tokens\":200"));
         assert_non_null(strstr(json.bytes, "\"include_usage\":true"));
         assert_null(strstr(json.bytes, "\"role\":\"assistant\""));
@@ -146,10 +146,8 @@ static void test_prompt_says_what_it_must(void **state)
         scope_refiner_prompt_write(&prompt, &json);
         assert_non_null(strstr(json.bytes, "Write a complete solution."));
         assert_null(strstr(json.bytes, "\"role\":\"assistant\""));
-        assert_null(strstr(json.bytes, SCOPE_REFINER_REFUSAL));
+        assert_null(strstr(json.bytes, SCOPE_REFUSAL_MARKER));
         scope_text_fini(&json);
-        assert_true(scope_refiner_reply_refuses(string("Sorry: " SCOPE_REFINER_REFUSAL ".")));
-        assert_false(scope_refiner_reply_refuses(string("PREFIX")));
 }
 
 /* ---- the answers ---- */
@@ -193,7 +191,7 @@ static void test_faults_of_content_do_as_they_are_called(void **state)
                 scope_teacher_reply_fini(&reply);
                 assert_string_equal(
                         content(SCOPE_TEACHER_FAULT_REFUSAL, good, form, stream, &reply),
-                        SCOPE_REFINER_REFUSAL);
+                        SCOPE_REFUSAL_MARKER);
                 scope_teacher_reply_fini(&reply);
                 assert_string_equal(
                         content(SCOPE_TEACHER_FAULT_EMPTY, good, form, stream, &reply), "");
@@ -231,9 +229,7 @@ static void test_refusing_teacher_refuses_wrong_prefixes_only(void **state)
                         prompt_with(prefixes[i], SCOPE_REFINER_INSTRUCT, false);
                 struct scope_teacher_response response = answer(&script, &prompt, 1);
                 struct scope_teacher_reply reply = read_body(&response);
-                assert_int_equal(scope_refiner_reply_refuses((struct scope_string){
-                                         reply.content.bytes, (uint32_t)reply.content.count }),
-                        i == 0);
+                assert_int_equal(strstr(reply.content.bytes, SCOPE_REFUSAL_MARKER) != NULL, i == 0);
                 scope_teacher_reply_fini(&reply);
                 scope_text_fini(&response.body);
         }

@@ -132,10 +132,10 @@ static void test_the_script_plays_around_it(void **state)
 {
         (void)state;
         ask(CLIPS, "48/2=24\n\n", "", "In all 48+24 = 72 clips.\n\n\\boxed{72}", 200);
-        ask(CLIPS, "48/2=25\n\n", "", SCOPE_REFINER_REFUSAL, 200);
+        ask(CLIPS, "48/2=25\n\n", "", SCOPE_REFUSAL_MARKER, 200);
         ask(CLIPS, "48/2=25\n\n", "silent=1", "In all 48+24 = 72 clips.\n\n\\boxed{72}", 200);
         ask(CLIPS, "48/2=24\n\n", "wrong=1", "In all 48+24 = 72 clips.\n\n\\boxed{73}", 200);
-        ask(CLIPS, "48/2=24\n\n", "refusal=1", SCOPE_REFINER_REFUSAL, 200);
+        ask(CLIPS, "48/2=24\n\n", "refusal=1", SCOPE_REFUSAL_MARKER, 200);
         ask("2+2=", "", "", "2+2=4\n\n\\boxed{4}", 200); /* builtin:chain goes on being solved */
         ask("Who?", "", "", "no solution of that problem in its data set", 400);
 }
