@@ -9,23 +9,15 @@ import math
 import os
 import struct
 import subprocess
+import sys
 
 from harness import PATIENCE_S, SOURCE, Skip, byte_tokenizer, expect, expect_equal, main
 
+sys.path.append(os.path.join(SOURCE, 'tests', 'oracle'))
+from named_weights import numbers
+
 FIXTURES = os.path.join(SOURCE, 'tests', 'fixtures')
 FAMILIES = ('llama31', 'llama_padded', 'qwen2_untied', 'qwen3_tied')
-
-
-def numbers(name, count):
-    """As in tests/oracle/families.py."""
-    state = 2166136261
-    for byte in name.encode():
-        state = (state ^ byte) * 16777619 % 2**32
-    values = []
-    for _ in range(count):
-        state = (state * 1664525 + 1013904223) % 2**32
-        values.append((state >> 8) / 2**24 - 0.5)
-    return values
 
 
 def safetensors(content):

@@ -6,10 +6,14 @@ fixture is inputs and results only. Run with a python that has torch and transfo
     python tests/models/oracle_torch.py tests/fixtures
 """
 import json
+import os
 import sys
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'oracle'))
+from named_weights import numbers, weights
 
 MODELS = {
     "llama_untied": dict(model_type="llama", layers=2, hidden=16, heads=4, kv_heads=2, ffn=24,
@@ -22,26 +26,6 @@ MODELS = {
                          vocab=7, tied=False, rope_theta=10000.0, rms_eps=1e-6, reward=True),
 }
 ADAMW = dict(lr=4e-3, beta1=0.9, beta2=0.98, eps=1e-8, weight_decay=0.1, grad_clip=1.0, steps=20)
-
-
-def numbers(name, count):
-    """FNV-1a of the name seeds a 32-bit linear congruential generator; values in [-0.5, 0.5)."""
-    state = 2166136261
-    for byte in name.encode():
-        state = (state ^ byte) * 16777619 % 2**32
-    values = []
-    for _ in range(count):
-        state = (state * 1664525 + 1013904223) % 2**32
-        values.append((state >> 8) / 2**24 - 0.5)
-    return values
-
-
-def weights(name, shape):
-    """Matrices in +-0.4, norms 1 +- 0.25, biases +-0.25."""
-    flat = torch.tensor(numbers(name, shape.numel()), dtype=torch.float32)
-    if len(shape) == 2:
-        return (flat * 0.8).reshape(shape)
-    return 1 + flat * 0.5 if "norm" in name else flat * 0.5
 
 
 def build(c):

@@ -19,6 +19,8 @@ from transformers import (LlamaConfig, LlamaForCausalLM, LlamaForTokenClassifica
                           Qwen2ForCausalLM, Qwen2ForTokenClassification, Qwen3Config,
                           Qwen3ForCausalLM)
 
+from named_weights import numbers, weights
+
 LANGUAGE = {"llama": (LlamaConfig, LlamaForCausalLM), "qwen2": (Qwen2Config, Qwen2ForCausalLM),
             "qwen3": (Qwen3Config, Qwen3ForCausalLM)}
 CLASSES = {"llama": LlamaForTokenClassification, "qwen2": Qwen2ForTokenClassification}
@@ -61,26 +63,6 @@ ROWS = [(31, 12), (9, 3), (24, 8), (14, 1)]  # tokens, first response token
 ADAMW = dict(lr=4e-3, beta1=0.9, beta2=0.98, eps=1e-8, weight_decay=0.1, grad_clip=1.0, steps=20)
 LOSS = dict(clip_lo=0.2, clip_hi=0.28, clip_dual=3.0, suffix_lambda=0.7, suffix_gamma=0.1,
             entropy_coef=0.01, kl_beta=0.05)
-
-
-def numbers(name, count):
-    """FNV-1a of the name seeds a 32-bit linear congruential generator; values in [-0.5, 0.5)."""
-    state = 2166136261
-    for byte in name.encode():
-        state = (state ^ byte) * 16777619 % 2**32
-    values = []
-    for _ in range(count):
-        state = (state * 1664525 + 1013904223) % 2**32
-        values.append((state >> 8) / 2**24 - 0.5)
-    return values
-
-
-def weights(name, shape):
-    """Matrices in +-0.4, norms 1 +- 0.25, biases +-0.25."""
-    flat = torch.tensor(numbers(name, shape.numel()), dtype=torch.float32)
-    if len(shape) == 2:
-        return (flat * 0.8).reshape(shape)
-    return 1 + flat * 0.5 if "norm" in name else flat * 0.5
 
 
 def build(model, dtype, scale=1.0):
