@@ -101,7 +101,9 @@ void scope_groups_begin_select(
 }
 
 /* How long the teacher may take: its own deadline, and where groups age, no longer than this one
- * may. */
+ * may. What follows, waiting for the learner's next batch, has no share of it: with one, simulated
+ * (overlap-sim, async, age_max 2, teacher 60 s), 14 instead of 15 % of tokens grew too old and 5 %
+ * more groups were trained, but 69 instead of 88 % of the failures were repaired. */
 static uint64_t teacher_time(
         struct scope_actor *self, struct groups *groups, const struct scope_live_group *group)
 {
