@@ -451,7 +451,7 @@ fail:
 void scope_compute_pool_submit(struct scope_compute_pool *pool, struct scope_compute_task *task)
 {
         scope_assert(task->job.run != NULL && task->done != NULL);
-        unsigned cores = task->job.cores == 0 ? 1 : task->job.cores;
+        unsigned cores = task->job.cores == 0 || task->job.io ? 1 : task->job.cores;
         struct scope_workers *workers = &task->job.workers;
         if (workers->count == 0)
                 *workers = (struct scope_workers){ 0, (uint16_t)pool->threads };

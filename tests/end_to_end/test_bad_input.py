@@ -53,7 +53,8 @@ def test_out_of_range(world):
 
 
 def test_unknown_choice_lists_all(world):
-    refuse(world, {'prm.backend': 'oracle'}, 'none of arithmetic | likelihood | native | off')
+    refuse(world, {'prm.backend': 'oracle'},
+           'none of arithmetic | likelihood | native | http | off')
 
 
 def test_impossible_batch_arithmetic(world):
