@@ -184,7 +184,7 @@ static void test_a_huge_body_is_cut_off(void **state)
         struct service service;
         struct scope_teacher_server_options options = service_options();
         (void)snprintf(options.script.faults, sizeof options.script.faults, "huge=1");
-        options.script.huge_bytes = 50 << 20;
+        options.script.huge_bytes = 8 << 20;
         world_init(&world, 1);
         world.options.teacher.max_retries = 0;
         world.options.teacher.response_max = 1 << 16;

@@ -115,7 +115,7 @@ static struct scope_model_config config_of(const char *family)
         struct scope_model_config config = scope_model_config_tiny();
         if (strcmp(family, "llama") == 0)
                 return config;
-        (void)snprintf(config.model_type, sizeof config.model_type, "%s", family);
+        memcpy(config.model_type, family, strlen(family) + 1);
         config.tied = true;
         config.kv_heads = 1;
         config.qkv_bias = strcmp(family, "qwen2") == 0;
