@@ -346,7 +346,7 @@ SIMD_INLINE void tile_int8(const struct scope_gemm_packed_args *args, uint32_t r
                 SIMD_UNROLL
                 for (int v = 0; v < VECTORS; v++)
                         sum[r][v] = (simd_vec){ 0 };
-        SIMD_UNROLL_AROUND
+        SIMD_UNROLL
         for (int h = 0; h < PAIRS; h += pairs, pass++)
                 for (size_t b = 0; b < x.blocks; b++) {
                         size_t at = b * SCOPE_SCALED_BYTES;

@@ -26,12 +26,10 @@ typedef float simd_loose __attribute__((vector_size(4 * SIMD_WIDTH), aligned(4),
 
 /* In front of a loop whose count is constant and whose arrays are to live in registers. */
 #if defined(__clang__)
-#pragma clang diagnostic ignored "-Wpass-failed" /* under a sanitizer some loops stay loops */
+#pragma clang diagnostic ignored "-Wpass-failed" /* a loop around another may stay a loop */
 #define SIMD_UNROLL _Pragma("unroll")
-#define SIMD_UNROLL_AROUND /* a loop of unknown length: clang refuses, with a warning */
 #else
 #define SIMD_UNROLL _Pragma("GCC unroll 32")
-#define SIMD_UNROLL_AROUND SIMD_UNROLL
 #endif
 #define SIMD_INLINE static inline __attribute__((always_inline))
 
