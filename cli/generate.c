@@ -2,6 +2,7 @@
  *   {"prompt": "..."} or {"ids": [...]}  ->  {"ids": [...], "text", "logprobs": [...], "finish"}
  * Answers come in the order of the questions, `samples` lines each; as many run together as there
  * are slots, and what runs together shows in no answer. */
+#include <jansson.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@
 #include "runtime/compute_pool.h"
 #include "schemas/records.h"
 
-enum { THREADS_MAX = 64 };
+enum { THREADS_MAX = 64, STOPS_MAX = 16 };
 
 struct generate_flags {
         char model[4096], stop[1024];
@@ -33,7 +34,8 @@ static const struct scope_option rows[] = {
         SCOPE_TEXT_OPTION(generate_flags, model, "", "a Hugging Face directory or a .gguf"),
         SCOPE_FLOAT_OPTION(generate_flags, temperature, "0", 0, 100, "0 = greedy"),
         SCOPE_FLOAT_OPTION(generate_flags, top_p, "1", 0.01, 1, "nucleus; 1 = off"),
-        SCOPE_TEXT_OPTION(generate_flags, stop, "", "ends a text where it would begin"),
+        SCOPE_TEXT_OPTION(generate_flags, stop, "",
+                "ends a text where it would begin; several: a JSON list"),
         SCOPE_INT_OPTION(generate_flags, max_tokens, "128", 1, 32768, "of one answer"),
         SCOPE_INT_OPTION(generate_flags, samples, "1", 1, 64, "answers to each line"),
         SCOPE_INT_OPTION(generate_flags, seed, "0", 0, 1e15, "of the draws"),
@@ -45,8 +47,16 @@ static const struct scope_option rows[] = {
         SCOPE_OPTION_END,
 };
 
+/* What --stop names. */
+struct stops {
+        json_t *list; /* owns the words; NULL: there is but one, or none */
+        const char *words[STOPS_MAX];
+        size_t count, longest; /* longest: bytes */
+};
+
 struct answer {
-        struct scope_text line, tail; /* tail: of the text, where --stop is looked for */
+        struct scope_text line, tail; /* tail: of the text, where a stop is looked for */
+        const struct stops *stops;
         const struct scope_tokenizer *tokenizer;
         bool ready;
 };
@@ -58,6 +68,7 @@ struct work {
         struct scope_compute_pool *pool;
         struct scope_engine *engine;
         struct scope_jsonl_ids ids;
+        struct stops stops;
         struct answer *answers; /* [window]: answer i in place i % window */
         uint64_t begun, told, lines, window;
         uint32_t samples_left;
@@ -78,6 +89,32 @@ static enum scope_err create_pool(struct work *work)
         struct scope_compute_pool_options options = { .threads = (unsigned)flags.threads,
                 .cores = count == flags.threads ? cores : NULL, .spin = true };
         return scope_compute_pool_create(&options, &work->pool);
+}
+
+static enum scope_err add_stop(struct stops *stops, const char *word, struct scope_diag *diag)
+{
+        size_t bytes = word != NULL ? strlen(word) : 0;
+        if (bytes == 0 || stops->count == STOPS_MAX)
+                return scope_diag_set(diag, SCOPE_ERR_ARGUMENT,
+                        "--stop: a JSON list wants 1 to %d texts, none of them empty", STOPS_MAX);
+        stops->words[stops->count++] = word;
+        stops->longest = bytes > stops->longest ? bytes : stops->longest;
+        return SCOPE_OK;
+}
+
+/* A text as it stands, or a JSON list of texts, which can say "\n". */
+static enum scope_err read_stops(struct stops *stops, struct scope_diag *diag)
+{
+        if (flags.stop[0] == 0)
+                return SCOPE_OK;
+        stops->list = json_loads(flags.stop, 0, NULL); /* objects and lists only */
+        if (!json_is_array(stops->list))
+                return add_stop(stops, flags.stop, diag);
+        enum scope_err err = json_array_size(stops->list) > 0 ? SCOPE_OK
+                : add_stop(stops, NULL, diag);
+        for (size_t i = 0; err == SCOPE_OK && i < json_array_size(stops->list); i++)
+                err = add_stop(stops, json_string_value(json_array_get(stops->list, i)), diag);
+        return err;
 }
 
 static enum scope_err open_all(
@@ -137,21 +174,34 @@ static enum scope_err read_prompt(
                 scope_err_text(err));
 }
 
-/* Whether the last token completes --stop. The tail holds what may still become one. */
+/* Where the first of the stops begins in `text`; its end if none does. */
+static size_t first_stop(const struct stops *stops, const struct scope_text *text)
+{
+        size_t end = text->count;
+        for (size_t i = 0; text->bytes != NULL && i < stops->count; i++) {
+                const char *word = stops->words[i];
+                const char *at = memmem(text->bytes, text->count, word, strlen(word));
+                if (at != NULL && (size_t)(at - text->bytes) < end)
+                        end = (size_t)(at - text->bytes);
+        }
+        return end;
+}
+
+/* Whether the last token completes a stop. The tail holds what may still become one. */
 static bool stop_found(void *context, const uint32_t *tokens, uint32_t count)
 {
         struct answer *answer = context;
         struct scope_text *tail = &answer->tail;
-        size_t bytes = strlen(flags.stop);
+        size_t kept = answer->stops->longest - 1;
         if (count == 1)
                 scope_text_clear(tail);
         scope_tokenizer_decode(answer->tokenizer, tokens + count - 1, 1, true, tail);
-        if (tail->count < bytes)
-                return false;
-        if (memmem(tail->bytes, tail->count, flags.stop, bytes) != NULL)
+        if (first_stop(answer->stops, tail) < tail->count)
                 return true;
-        memmove(tail->bytes, tail->bytes + tail->count - (bytes - 1), bytes - 1);
-        tail->count = bytes - 1;
+        if (tail->count > kept) {
+                memmove(tail->bytes, tail->bytes + tail->count - kept, kept);
+                tail->count = kept;
+        }
         return false;
 }
 
@@ -169,8 +219,9 @@ static enum scope_err submit(struct work *work, struct scope_diag *diag)
                 .response_max = (uint32_t)(most < room ? most : room),
                 .temperature = (float)flags.temperature, .top_p = (float)flags.top_p,
                 .seed = scope_hash_pair((uint64_t)flags.seed, work->begun),
-                .stop = flags.stop[0] != 0 ? stop_found : NULL, .stop_context = answer };
+                .stop = work->stops.count > 0 ? stop_found : NULL, .stop_context = answer };
         answer->tokenizer = work->tokenizer;
+        answer->stops = &work->stops;
         enum scope_err err = work->engine->class_->submit(work->engine, &request);
         if (err == SCOPE_OK) {
                 work->begun++;
@@ -203,17 +254,14 @@ static enum scope_err fill(struct work *work, struct scope_diag *diag)
         return SCOPE_OK;
 }
 
-/* The text, without the --stop that ended it. */
+/* The text, without the stop that ended it. */
 static void write_text(struct work *work, const struct scope_engine_result *result)
 {
         struct scope_text *text = &work->text;
         scope_text_clear(text);
         for (uint32_t i = 0; i < result->token_count; i++)
                 scope_tokenizer_decode(work->tokenizer, result->tokens + i, 1, true, text);
-        const char *at = flags.stop[0] != 0 && text->bytes != NULL
-                ? memmem(text->bytes, text->count, flags.stop, strlen(flags.stop)) : NULL;
-        if (at != NULL)
-                text->count = (size_t)(at - text->bytes);
+        text->count = first_stop(&work->stops, text);
 }
 
 static void answer(struct work *work, const struct scope_engine_result *result)
@@ -276,7 +324,9 @@ static enum scope_exit command(const struct scope_arguments *arguments)
                 (void)fprintf(stderr, "error: give --model PATH, and at most one file to read\n");
                 return SCOPE_EXIT_USAGE;
         }
-        enum scope_err err = open_all(&work, arguments, &diag);
+        enum scope_err misused = read_stops(&work.stops, &diag), err = misused;
+        if (err == SCOPE_OK)
+                err = open_all(&work, arguments, &diag);
         if (err == SCOPE_OK)
                 err = generate(&work, &diag);
         if (err != SCOPE_OK)
@@ -292,10 +342,12 @@ static enum scope_exit command(const struct scope_arguments *arguments)
                 scope_text_fini(&work.answers[i].line);
                 scope_text_fini(&work.answers[i].tail);
         }
+        json_decref(work.stops.list);
         free(work.answers);
         free(work.ids.ids);
         scope_text_fini(&work.text);
-        return err == SCOPE_OK ? SCOPE_EXIT_DONE : SCOPE_EXIT_PRECONDITION;
+        return err == SCOPE_OK ? SCOPE_EXIT_DONE
+                : misused != SCOPE_OK ? SCOPE_EXIT_USAGE : SCOPE_EXIT_PRECONDITION;
 }
 
 const struct scope_command scope_generate_command = {

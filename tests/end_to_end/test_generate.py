@@ -76,6 +76,24 @@ def test_decoding_ends_where_the_stop_string_is_complete(world):
             expect_equal(cut['finish'], 'stop', 'finish')
 
 
+def test_of_several_stop_strings_the_first_to_come_ends(world):
+    words = ('--temperature', '1', '--max-tokens', '60', '--seed', '1')
+    lines = [{'prompt': prompt} for prompt in PROMPTS]
+    whole = generate(world, lines, *words)
+    early, late = spelled(world, [whole[0]['ids'][3:5], whole[0]['ids'][8:10]])
+    both = json.dumps([late, early, 'never\n'])
+    for one, cut in zip(whole, generate(world, lines, *words, '--stop', both)):
+        full, = spelled(world, [one['ids']])
+        ends = [full.index(stop) for stop in (early, late) if stop in full]
+        expect_equal(cut['text'], full[:min(ends, default=len(full))], 'text')
+
+
+def test_a_bad_list_of_stop_strings_is_said(world):
+    for bad in ('[]', '["a", 1]', '["a", ""]', json.dumps(['a'] * 17)):
+        result = generate(world, [{'prompt': PROMPTS[0]}], '--stop', bad, code=2)
+        expect('--stop: a JSON list wants 1 to 16 texts' in result.err, result.err)
+
+
 def test_the_form_of_an_answer_is_fixed(world):
     one, = generate(world, [{'ids': [1, 2, 3]}], '--max-tokens', '3')
     expect_equal(list(one), ['ids', 'text', 'logprobs', 'finish'], 'keys')
