@@ -444,7 +444,7 @@ static enum scope_exit execute(struct run *run, struct scope_diag *diag)
                 err = write_origins(run, diag);
         if (err == SCOPE_OK)
                 scope_show_begin(&run->show, run->options, &run->assembly, run->directory,
-                        run->request->quiet, run->request->verbose);
+                        run->request, run->teacher.pid > 0);
         if (err == SCOPE_OK)
                 err = build_system(run, diag);
         if (err != SCOPE_OK) {

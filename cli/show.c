@@ -19,6 +19,8 @@
 #include "runtime/system.h"
 #include "tasks/dataset.h"
 
+enum { SUMMARY_STEPS = 10 }; /* between two lines for logs, at least */
+
 /* NAN where there is none. */
 static double find(const struct scope_metric *metrics, uint32_t count, const char *name)
 {
@@ -43,21 +45,37 @@ static void flush(struct scope_show *show)
 
 /* --- at the start --------------------------------------------------------------------------- */
 
+/* Who teaches, in words. */
+static void teacher_words(
+        const struct scope_pipeline_options *options, bool own, char *ret_words, size_t bytes)
+{
+        bool solves = strncmp(options->data.train, "builtin:", 8) == 0;
+        if (options->scope.select.repairs_per_group == 0)
+                (void)snprintf(ret_words, bytes, "not asked");
+        else if (own && options->stages.teacher == SCOPE_PLAY_NATIVE)
+                (void)snprintf(ret_words, bytes, "builtin (%s), %s",
+                        solves ? "solves the problem" : "the data's own solutions",
+                        options->teacher.url);
+        else
+                (void)snprintf(ret_words, bytes, "%s", options->teacher.url);
+}
+
 void scope_show_begin(struct scope_show *show, const struct scope_pipeline_options *options,
-        const struct scope_assembly *assembly, const char *directory, bool quiet, bool verbose)
+        const struct scope_assembly *assembly, const char *directory,
+        const struct scope_run_request *request, bool own_teacher)
 {
         char model[640], data[800], batch[160], evaluation[128], cores[64], pipeline[96];
         char teacher[640], stages[768];
         const struct scope_rollout_options *rollout = &options->rollout;
-        *show = (struct scope_show){ .verbose = verbose,
+        *show = (struct scope_show){ .verbose = request->verbose,
                 .options = options,
                 .directory = directory,
-                .quiet = quiet,
+                .quiet = request->quiet,
                 .begun = true,
                 .reward = NAN,
                 .first_step = assembly->progress.step };
         scope_terminal_init(&show->terminal, stderr);
-        if (quiet || assembly->model.layout == NULL)
+        if (request->quiet || assembly->model.layout == NULL)
                 return;
         (void)snprintf(model, sizeof model, "%s, %zu parameters", options->model.path,
                 assembly->model.layout->parameter_count);
@@ -66,15 +84,14 @@ void scope_show_begin(struct scope_show *show, const struct scope_pipeline_optio
                         options->data.train, assembly->train->form, assembly->train->count);
         else
                 (void)snprintf(data, sizeof data, "%s", options->data.train);
+        int64_t updates = options->learner.passes;
+        if (options->learner.minibatch_prompts != 0)
+                updates = updates * rollout->prompts_per_step / options->learner.minibatch_prompts;
         (void)snprintf(batch, sizeof batch,
                 "%" PRId64 " prompts x %" PRId64 " samples = %" PRId64 " rollouts a step, %" PRId64
-                " updates",
+                " update%s",
                 rollout->prompts_per_step, rollout->group_size,
-                rollout->prompts_per_step * rollout->group_size,
-                options->learner.minibatch_prompts == 0
-                        ? options->learner.passes
-                        : options->learner.passes * rollout->prompts_per_step /
-                                  options->learner.minibatch_prompts);
+                rollout->prompts_per_step * rollout->group_size, updates, updates == 1 ? "" : "s");
         (void)snprintf(evaluation, sizeof evaluation, "none");
         if (options->eval.every > 0)
                 (void)snprintf(evaluation, sizeof evaluation,
@@ -86,8 +103,7 @@ void scope_show_begin(struct scope_show *show, const struct scope_pipeline_optio
         (void)snprintf(pipeline, sizeof pipeline, "%s, eta %" PRId64 ", age_max %" PRId64,
                 options->pipeline.strategy, options->pipeline.admission.eta,
                 options->pipeline.admission.age_max);
-        (void)snprintf(teacher, sizeof teacher, "%s",
-                options->scope.select.repairs_per_group == 0 ? "not asked" : options->teacher.url);
+        teacher_words(options, own_teacher, teacher, sizeof teacher);
         bool plays = scope_stage_play_words(assembly->play, stages, sizeof stages);
         const struct scope_terminal_row rows[] = { { "arm", options->scope.arm },
                 { "model", model }, { "batch", batch }, { "data", data },
@@ -165,17 +181,19 @@ static void show_live(struct scope_show *show)
         scope_text_clear(&show->text);
 }
 
-/* One key=value line every 30 s where nobody watches. */
+/* One key=value line every 30 s where nobody watches; with slow steps their lines are enough. */
 static void summarise(struct scope_show *show, const struct scope_terminal_step *line)
 {
         struct timespec now;
         (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail for this clock */
         double seconds = (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-        if (show->terminal.tty || seconds - show->summary_s < 30)
+        if (show->terminal.tty || seconds - show->summary_s < 30 ||
+                line->step < show->summary_step + SUMMARY_STEPS)
                 return;
         if (show->summary_s > 0)
                 scope_terminal_print_summary(&show->text, line);
         show->summary_s = seconds;
+        show->summary_step = line->step;
 }
 
 static void keep_seconds(struct scope_show *show, double seconds)
@@ -217,7 +235,9 @@ static void trained(
                 .steps = (uint64_t)show->options->run.steps,
                 .reward = reward,
                 .reward_change = reward - show->reward,
-                .cut = find(metrics, count, "scope/cut_pos_mean"),
+                .cut = find(metrics, count, "scope/repaired") > 0
+                               ? find(metrics, count, "scope/cut_pos_mean")
+                               : NAN,
                 .taught = show->options->scope.select.repairs_per_group > 0
                                   ? find(metrics, count, "scope/teacher_success_frac")
                                   : NAN,

@@ -25,7 +25,8 @@ struct scope_show {
         struct scope_terminal terminal;
         struct scope_text text;
         bool quiet, verbose, begun;
-        double summary_s; /* when the last summary for logs was printed */
+        double summary_s; /* when the last summary for logs was printed, and at which step */
+        uint64_t summary_step;
         /* at the last step */
         uint64_t busy_ns[SCOPE_SHOW_ACTORS_MAX], alive_ns[SCOPE_SHOW_ACTORS_MAX];
         struct scope_curve_point curve[SCOPE_CURVE_MAX];
@@ -40,9 +41,10 @@ struct scope_show {
         uint64_t seconds_capacity;
 };
 
-/* `directory` outlives it. */
+/* `directory` outlives it. own_teacher: the one at options->teacher.url is this run's process. */
 void scope_show_begin(struct scope_show *show, const struct scope_pipeline_options *options,
-        const struct scope_assembly *assembly, const char *directory, bool quiet, bool verbose);
+        const struct scope_assembly *assembly, const char *directory,
+        const struct scope_run_request *request, bool own_teacher);
 void scope_show_step(
         struct scope_show *show, uint64_t step, const struct scope_metric *metrics, uint32_t count);
 void scope_show_rollout(

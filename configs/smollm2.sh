@@ -31,4 +31,6 @@ if [ ! -e runs/data/gsm8k/train.jsonl ]; then
         cp "$data/train.jsonl" "$data/test.jsonl" runs/data/gsm8k/
 fi
 name=smollm2-$(date +%m%d-%H%M%S)
+echo "a step takes about a minute on two cores; the first Ctrl-C saves and ends"
+echo "afterwards: $program export runs/$name FILE.gguf"
 exec "$program" configs/smollm2.toml --name "$name" ${steps:+--max-steps "$steps"}

@@ -423,7 +423,7 @@ static void add_rest(const struct solution *solution, uint32_t begin, struct sco
         size_t bytes = solution->text.count - begin;
         bool at_step = false;
         for (uint32_t i = 0; i < solution->count; i++)
-                at_step = at_step || (begin == solution->begins[i] && begin > 0);
+                at_step = at_step || (begin == solution->begins[i] && trim(prefix).bytes > 0);
         bool ends_blank = prefix.bytes >= 2 && prefix.at[prefix.bytes - 1] == '\n' &&
                           prefix.at[prefix.bytes - 2] == '\n';
         if (at_step && !ends_blank)
@@ -438,6 +438,7 @@ static bool find_rest(const struct solution *solution, const struct scope_proble
 {
         struct scope_string bare = trim(prefix);
         uint32_t steps = 0;
+        double value;
         *ret_begin = 0;
         if (bare.bytes == 0)
                 return true;
@@ -459,6 +460,10 @@ static bool find_rest(const struct solution *solution, const struct scope_proble
                         is_space(solution->text.bytes[*ret_begin]))
                         ++*ret_begin;
                 return *ret_begin < solution->text.count;
+        }
+        if (!last_number(bare, &value)) {
+                *ret_begin = 0; /* words alone, (4): all of it */
+                return true;
         }
         if (has_wrong_equation(bare) || !steps_by_value(solution, bare, &steps) ||
                 !rest_stands(solution, steps, bare, problem->text) || steps >= solution->count)

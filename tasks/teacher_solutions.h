@@ -7,7 +7,8 @@
  *   3. else by value. Each step of the solution has a result: what follows its last "=" (in GSM8K,
  *      that of its last calculator mark). The results that the prefix derives are matched with
  *      those of the solution in their order, and the rest begins behind the step whose result
- *      stands last in the prefix.
+ *      stands last in the prefix;
+ *   4. a prefix without any digit has derived nothing yet: the whole solution follows.
  * It refuses, with the mark that the refiner knows, where 3 cannot stand: the value that stands
  * last is no result of the solution; an equation "a op b = c" of the prefix is wrong; the rest
  * would use a result of a skipped step that neither prefix nor problem has; there is a box already.

@@ -73,6 +73,17 @@ static void test_other_words_are_aligned_by_the_value_that_stands_last(void **st
                 "Two days give 5*2 = $10, of 2*15 = 30 spent.\n\n\\boxed{10}");
 }
 
+static void test_words_alone_have_derived_nothing(void **state)
+{
+        (void)state;
+        expect(CLIPS, "Let us think.\n\nShe sold some, then more.\n\n",
+                "She sold 48/2 = 24 later.\n\nIn all 48+24 = 72 clips.\n\n\\boxed{72}");
+        expect(CLIPS, "She thinks.", /* begins as the solution does, too */
+                "\n\nShe sold 48/2 = 24 later.\n\nIn all 48+24 = 72 clips.\n\n\\boxed{72}");
+        expect(CLIPS, "She has 48.", NULL); /* a value, and no result of the solution */
+        expect(CLIPS, "So \\boxed{x}.", NULL);
+}
+
 static void test_what_cannot_stand_is_refused(void **state)
 {
         (void)state;
@@ -80,7 +91,6 @@ static void test_what_cannot_stand_is_refused(void **state)
         expect(CLIPS, "48/3 = 24", NULL);            /* the value, wrongly derived */
         expect(CLIPS, "48/2=24\n\n24*24=576", NULL); /* away again */
         expect(CLIPS, "48/2=24\n\n48+24=72\n\n\\boxed{72}", NULL);
-        expect(CLIPS, "Let us think.", NULL); /* no value at all */
         /* the rest needs the 15 of a step that was skipped */
         expect(PENS, "The change is 20 - 3*5 = 5.", NULL);
 }
@@ -209,6 +219,7 @@ int main(void)
                 cmocka_unit_test(test_no_prefix_gives_the_whole),
                 cmocka_unit_test(test_its_own_beginning_is_continued_where_it_ends),
                 cmocka_unit_test(test_other_words_are_aligned_by_the_value_that_stands_last),
+                cmocka_unit_test(test_words_alone_have_derived_nothing),
                 cmocka_unit_test(test_what_cannot_stand_is_refused),
                 cmocka_unit_test(test_a_fault_may_be_ordered_that_hides_errors),
                 cmocka_unit_test(test_the_script_plays_around_it),
