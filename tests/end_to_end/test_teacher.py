@@ -162,13 +162,15 @@ def test_a_data_set_teaches_its_own_solutions(world):
     world.write('own.jsonl', ''.join(json.dumps(row) + '\n' for row in own_solutions()))
     for name, sets in (('spawned', {}), ('served', {'teacher.url': world.teacher(
             '--data', 'own.jsonl', '--latency', 'constant:2ms')[1]})):
-        world.train('--max-steps', '12', name=name, sets={
+        result = world.train('--max-steps', '12', name=name, sets={
             **QUICK, 'data.train': 'own.jsonl', 'model.path': 'warm', 'warmup.path': '""',
             'eval.every': 0, 'checkpoint.every': 0, **sets})
         counts = expect_done(world, 12, name)['teacher']
         expect(counts['salvaged'] > 0, counts)
         stream = world.bytes_of('runs', name, 'rollouts', 'stream.jsonl')
         expect(b'+0=' in stream, 'no suffix is out of the data set')
+        own = "builtin (the data's own solutions), http://127.0.0.1:" in result.err
+        expect_equal(own, name == 'spawned', f'{name}: the teacher is ours: {result.err}')
 
 
 def test_a_teacher_without_solutions_says_so(world):

@@ -5,7 +5,7 @@ The newest checkpoint of RUN (or a Hugging Face directory) is loaded by transfor
 log-probabilities of a few texts stand beside those of `score`, and whose weights differ from
 MODEL's where --before MODEL names what the run began with. Then `export` writes an f32 GGUF, and
 llama.cpp goes on greedily from a prompt beside `generate`. Prints one JSON object; fails when a
-log-probability is further away than 1e-3, or no text is equal.
+log-probability is further away than 1e-4, or no text is equal.
 """
 import argparse
 import ctypes
@@ -23,9 +23,9 @@ TOKENS = 24
 
 
 def newest(run):
-    if os.path.exists(os.path.join(run, 'config.json')):
+    steps = os.path.join(run, 'checkpoints')  # a run has a config.json as well
+    if not os.path.isdir(steps):
         return run
-    steps = os.path.join(run, 'checkpoints')
     return os.path.join(steps, max(n for n in os.listdir(steps) if n.startswith('step_')), 'hf')
 
 
@@ -92,7 +92,7 @@ def main():
                        stdout=subprocess.DEVNULL)
         said['llama_cpp'] = of_llama_cpp(words.program, path)
     print(json.dumps(said), flush=True)
-    good = said['transformers']['logp_gap'] <= 1e-3 and said['llama_cpp']['equal'] > 0
+    good = said['transformers']['logp_gap'] <= 1e-4 and said['llama_cpp']['equal'] > 0
     os._exit(0 if good else 1)  # llama_cpp's own clean-up complains when the interpreter ends
 
 
