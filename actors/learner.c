@@ -1,6 +1,6 @@
 /* learner.c - batches in, versions out.
- * Why: the one place that changes weights. Everything slow is a job: a microbatch, an update, an
- * export, a checkpoint; between two of them the loop is free.
+ * Why: the one place that changes weights. Everything slow is a job: a microbatch of a rank,
+ * an update, an export, a checkpoint; between two of them the loop is free.
  *
  * GATHERING -> [REFERENCE] -> [PROXIMAL] -> (MICROBATCH* -> UPDATE)* -> EXPORT -> [EVALUATING] ->
  * [SAVING] -> GATHERING
@@ -15,6 +15,7 @@
 
 #include "actors/idle.h"
 #include "actors/learner_batch.h"
+#include "actors/learner_ranks.h"
 #include "actors/messages.h"
 #include "actors/publication.h"
 #include "actors/stages.h"
@@ -25,7 +26,7 @@
 
 enum phase { GATHERING, REFERENCE, PROXIMAL, MICROBATCH, UPDATE, EXPORT, EVALUATING, SAVING };
 enum { BATCH_MAX = 4096, METRICS_MAX = 64 };
-enum { TAG_JOB = 1, TAG_EVALUATE = 2, TAG_PUBLISH = 3, TAG_FINISHED = 4 };
+enum { TAG_JOB = 1, TAG_EVALUATE = 2, TAG_PUBLISH = 3, TAG_FINISHED = 4, TAG_RANK = 16 };
 enum { TIMER_QUEUE = 1, TIMER_FINISHED = 2 };
 
 static const uint64_t SECOND = 1000000000u, AGAIN_NS = 20u * 1000000u;
@@ -42,7 +43,7 @@ struct learner {
         bool finished, saved_last;
         uint32_t evaluations; /* asked for, not answered */
         uint32_t minibatch, pass;
-        uint32_t split[SCOPE_RANKS_MAX + 1], next[SCOPE_RANKS_MAX], chunk[SCOPE_RANKS_MAX];
+        struct scope_ranks ranks;
         struct scope_publication publication;
         struct scope_engine_score *scores;
         uint64_t pulled_ns, began_ns, trained_ns, last_save;
@@ -68,6 +69,12 @@ static uint64_t version(const struct learner *learner)
 
 /* --- jobs ----------------------------------------------------------------------------------- */
 
+static bool trains_here(const struct learner *learner)
+{
+        const struct scope_resources *resources = &learner->stages->resources;
+        return resources->trainer != NULL && !scope_stage_is_timed(resources, SCOPE_COST_LEARN);
+}
+
 static uint64_t cost_of(const struct learner *learner, enum phase phase)
 {
         const struct scope_resources *resources = &learner->stages->resources;
@@ -82,71 +89,32 @@ static uint64_t cost_of(const struct learner *learner, enum phase phase)
         return 0;
 }
 
+/* The job does part of `phase`. */
+static void submit_job(struct scope_actor *self, struct learner *learner, enum phase phase,
+        struct scope_job job, uint64_t tag)
+{
+        job.priority = SCOPE_PRIORITY_TRAIN;
+        job.cost_only = job.run == NULL;
+        job.timed = scope_stage_is_timed(&learner->stages->resources, SCOPE_COST_LEARN) &&
+                    phase != SAVING;
+        job.cost_ns = cost_of(learner, phase);
+        learner->phase = phase;
+        scope_idle_cause(self,
+                scope_idle_words[phase == EXPORT ? SCOPE_IDLE_WEIGHTS : SCOPE_IDLE_COMPUTING]);
+        enum scope_err err = scope_compute(self, &job, tag);
+        if (err != SCOPE_OK)
+                scope_fail(self, err, "the compute pool refused a training job");
+}
+
 static void submit(struct scope_actor *self, struct learner *learner, enum phase phase,
         enum scope_err (*run)(void *, unsigned, unsigned), unsigned cores, const char *what)
 {
         struct scope_job job = { .run = run,
                 .arg = learner,
                 .cores = (uint8_t)cores,
-                .priority = SCOPE_PRIORITY_TRAIN,
                 .io = phase == SAVING,
-                .cost_only = run == NULL,
-                .timed = scope_stage_is_timed(
-                        &learner->stages->resources, SCOPE_COST_LEARN) && phase != SAVING,
-                .yields = phase == MICROBATCH || phase == PROXIMAL,
-                .cost_ns = cost_of(learner, phase),
                 .what = what };
-        learner->phase = phase;
-        scope_idle_cause(self,
-                scope_idle_words[phase == EXPORT ? SCOPE_IDLE_WEIGHTS : SCOPE_IDLE_COMPUTING]);
-        enum scope_err err = scope_compute(self, &job, TAG_JOB);
-        if (err != SCOPE_OK)
-                scope_fail(self, err, "the compute pool refused a training job");
-}
-
-/* Rows of this rank from its next one on, together at most a microbatch. */
-static uint32_t chunk_end(const struct learner *learner, unsigned rank)
-{
-        uint64_t tokens = 0, limit = (uint64_t)learner->stages->options->learner.microbatch_tokens;
-        uint32_t at = learner->next[rank], end = learner->split[rank + 1];
-        while (at < end &&
-                (at == learner->next[rank] || tokens + learner->batch.rows[at].count <= limit))
-                tokens += learner->batch.rows[at++].count;
-        return at;
-}
-
-static enum scope_err run_forward(
-        struct learner *learner, unsigned rank, uint32_t begin, uint32_t end)
-{
-        if (begin == end)
-                return SCOPE_OK;
-        return scope_trainer_forward(
-                learner->stages->resources.trainer, rank, learner->batch.rows + begin, end - begin);
-}
-
-static enum scope_err run_proximal(void *arg, unsigned rank, unsigned size)
-{
-        struct learner *learner = arg;
-        (void)size;
-        enum scope_err err = run_forward(learner, rank, learner->next[rank], learner->chunk[rank]);
-        if (err == SCOPE_OK)
-                scope_batch_anchor(&learner->batch, learner->next[rank], learner->chunk[rank]);
-        return err;
-}
-
-static enum scope_err run_microbatch(void *arg, unsigned rank, unsigned size)
-{
-        struct learner *learner = arg;
-        struct scope_trainer *trainer = learner->stages->resources.trainer;
-        uint32_t begin = learner->next[rank], end = learner->chunk[rank];
-        (void)size;
-        if (begin == learner->split[rank])
-                scope_trainer_zero(trainer, rank);
-        enum scope_err err = run_forward(learner, rank, begin, end);
-        if (err != SCOPE_OK || begin == end)
-                return err;
-        scope_batch_coefficients(&learner->batch, learner->stages, rank, begin, end);
-        return scope_trainer_backward(trainer, rank, learner->batch.rows + begin, end - begin);
+        submit_job(self, learner, phase, job, TAG_JOB);
 }
 
 static enum scope_err run_update(void *arg, unsigned rank, unsigned size)
@@ -250,56 +218,62 @@ static void free_batch(struct learner *learner, uint32_t count)
 
 static void begin_minibatch(struct scope_actor *self, struct learner *learner);
 
-static void next_chunk(struct scope_actor *self, struct learner *learner, enum phase phase)
+/* The next microbatch of one rank, if it has one. A rank without rows has one, to zero its
+ * gradient. */
+static bool next_microbatch(struct scope_actor *self, struct learner *learner, enum phase phase,
+        struct scope_rank *rank, bool first)
 {
-        bool more = false;
-        for (unsigned rank = 0; rank < rank_count(learner); rank++) {
-                learner->chunk[rank] = chunk_end(learner, rank);
-                more |= learner->chunk[rank] > learner->next[rank];
+        if (!scope_rank_next(rank) && !(first && phase == MICROBATCH))
+                return false;
+        struct scope_job job = { .run = scope_rank_microbatch,
+                .arg = rank,
+                .cores = 1,
+                .yields = true,
+                .what = "train a microbatch" };
+        if (phase == PROXIMAL) {
+                job.run = scope_rank_anchor;
+                job.what = "proximal log-probabilities";
         }
-        const struct scope_resources *resources = &learner->stages->resources;
-        bool native = resources->trainer != NULL &&
-                      !scope_stage_is_timed(resources, SCOPE_COST_LEARN);
-        if (more && phase == PROXIMAL)
-                submit(self, learner, PROXIMAL, native ? run_proximal : NULL, rank_count(learner),
-                        "proximal log-probabilities");
-        else if (more)
-                submit(self, learner, MICROBATCH, native ? run_microbatch : NULL,
-                        rank_count(learner), "train a microbatch");
-        else if (phase == PROXIMAL)
-                begin_minibatch(self, learner);
-        else
-                submit(self, learner, UPDATE, native ? run_update : NULL, rank_count(learner),
-                        "update");
+        if (!trains_here(learner))
+                job.run = NULL;
+        submit_job(self, learner, phase, job, TAG_RANK + rank->rank);
+        return true;
 }
 
-/* Deals rows [begin, end) to the ranks. */
-static void deal(struct learner *learner, uint32_t begin, uint32_t end)
+static void ranks_done(struct scope_actor *self, struct learner *learner, enum phase phase)
 {
-        scope_trainer_split(
-                learner->batch.rows + begin, end - begin, rank_count(learner), learner->split);
-        for (unsigned rank = 0; rank <= rank_count(learner); rank++)
-                learner->split[rank] += begin;
-        for (unsigned rank = 0; rank < rank_count(learner); rank++)
-                learner->next[rank] = learner->split[rank];
+        if (phase == PROXIMAL)
+                begin_minibatch(self, learner);
+        else
+                submit(self, learner, UPDATE, trains_here(learner) ? run_update : NULL,
+                        rank_count(learner), "update");
+}
+
+/* Rows [begin, end) through every rank. */
+static void begin_ranks(struct scope_actor *self, struct learner *learner, enum phase phase,
+        uint32_t begin, uint32_t end)
+{
+        struct scope_ranks *ranks = &learner->ranks;
+        scope_ranks_deal(ranks, rank_count(learner), begin, end);
+        for (unsigned i = 0; i < ranks->count; i++)
+                ranks->at_work += next_microbatch(self, learner, phase, &ranks->of[i], true);
+        if (ranks->at_work == 0)
+                ranks_done(self, learner, phase);
 }
 
 static void begin_minibatch(struct scope_actor *self, struct learner *learner)
 {
         uint32_t begin, end;
         scope_batch_minibatch(&learner->batch, learner->minibatch, &begin, &end);
-        deal(learner, begin, end);
-        next_chunk(self, learner, MICROBATCH);
+        begin_ranks(self, learner, MICROBATCH, begin, end);
 }
 
 static void begin_proximal(struct scope_actor *self, struct learner *learner)
 {
-        if (!learner->batch.proximal) {
+        if (learner->batch.proximal)
+                begin_ranks(self, learner, PROXIMAL, 0, learner->batch.row_count);
+        else
                 begin_minibatch(self, learner);
-                return;
-        }
-        deal(learner, 0, learner->batch.row_count);
-        next_chunk(self, learner, PROXIMAL);
 }
 
 /* Log-probabilities of every row under the frozen reference. */
@@ -598,7 +572,17 @@ static void saved(struct scope_actor *self, struct learner *learner, enum scope_
 
 /* --- the actor ------------------------------------------------------------------------------ */
 
-static void job_done(struct scope_actor *self, struct learner *learner, enum scope_err err)
+static void rank_done(struct scope_actor *self, struct learner *learner, uint64_t rank)
+{
+        struct scope_ranks *ranks = &learner->ranks;
+        scope_assert(rank < ranks->count);
+        if (!next_microbatch(self, learner, learner->phase, &ranks->of[rank], false) &&
+                --ranks->at_work == 0)
+                ranks_done(self, learner, learner->phase);
+}
+
+static void job_done(
+        struct scope_actor *self, struct learner *learner, enum scope_err err, uint64_t tag)
 {
         if (learner->phase == SAVING) {
                 saved(self, learner, err);
@@ -619,8 +603,7 @@ static void job_done(struct scope_actor *self, struct learner *learner, enum sco
                 break;
         case PROXIMAL:
         case MICROBATCH:
-                memcpy(learner->next, learner->chunk, sizeof learner->next);
-                next_chunk(self, learner, learner->phase);
+                rank_done(self, learner, tag - TAG_RANK);
                 break;
         case UPDATE:
                 if (++learner->minibatch == learner->batch.minibatch_count) {
@@ -710,7 +693,7 @@ static void learner_receive(struct scope_actor *self, void *state, struct scope_
                 arrived(self, learner, &message);
                 break;
         case SCOPE_KIND_COMPUTE_DONE:
-                job_done(self, learner, message->err);
+                job_done(self, learner, message->err, message->tag);
                 break;
         case SCOPE_KIND_EVALUATED:
                 evaluated(self, learner, message);
@@ -770,6 +753,8 @@ static enum scope_err learner_init(struct scope_actor *self, void *state, void *
         enum scope_err err = scope_publication_init(&learner->publication);
         if (err != SCOPE_OK)
                 return err;
+        learner->ranks.batch = &learner->batch;
+        learner->ranks.stages = stages;
         return scope_batch_init(&learner->batch, stages);
 }
 

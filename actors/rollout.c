@@ -365,7 +365,8 @@ static void step(struct scope_actor *self, struct rollout *rollout)
                 .priority = SCOPE_PRIORITY_PRODUCE,
                 .cost_only = engine_job.run == NULL,
                 .timed = engine_job.run == NULL,
-                .hold = true,
+                /* a batch waits for its last sample: nobody goes between two steps */
+                .hold = rollout->stages->strategy->stage_barrier,
                 .cost_ns = engine_job.cost_ns,
                 .since_ns = rollout->ended_ns,
                 .what = "decode" };

@@ -127,7 +127,8 @@ enum scope_audit_kind {
         SCOPE_AUDIT_QUEUED,   /* group, version = oldest, value = held now */
         SCOPE_AUDIT_CLAIMED,  /* group, version = the learner's, value = held now */
         SCOPE_AUDIT_STEPPED,  /* version: the new one, value = tokens trained; since = it began */
-        SCOPE_AUDIT_EXPORTED, /* version; since = stepped: weights can be had */
+        SCOPE_AUDIT_EXPORTED, /* version; since = stepped: weights can be had. service_ns = CPU
+                               * time of jobs and loops so far, where whoever listens puts it in */
         SCOPE_AUDIT_SPAN,     /* group, sample, value = policy tokens, version = that sampled them;
                                * of a sample about to be TRAINED */
         SCOPE_AUDIT_CUT,      /* value = tokens of samples that were given up, version = worker */

@@ -250,6 +250,7 @@ static enum scope_exit load(const struct scope_arguments *given,
                         arguments.sets[arguments.set_count++] = async_only[i];
         enum scope_exit code = scope_load(&arguments, options, ret_config);
         options->run.seed += (int64_t)repeat;
+        options->warmup.path[0] = 0; /* done, once for all: no run's CPU time has it in */
         return code == SCOPE_EXIT_DONE && flags.replay[0] != 0 ? replay_stages(options) : code;
 }
 
@@ -281,7 +282,6 @@ static enum scope_exit run_real(struct scope_overlap_run *run,
         if (code != SCOPE_EXIT_DONE)
                 return code;
         double own = cpu_seconds() - before, all = machine_cpu_seconds() - machine;
-        run->cpu_s_per_group = own / fmax(1, (double)result.trained);
         run->end.cores_taken = fmax(0, all - own) / fmax(1e-9, result.wall_s);
         run->end.wall_s = result.wall_s;
         return scope_trail_end_usage(&run->end, result.usage, result.usage_count) == SCOPE_OK

@@ -14,7 +14,6 @@ struct scope_overlap_run {
         struct scope_overlap_trail *trail;
         struct scope_trail_end end;
         struct scope_overlap_report report;
-        double cpu_s_per_group; /* of this run */
 };
 
 struct scope_overlap_arm {
@@ -35,7 +34,7 @@ struct scope_overlap_table {
 };
 
 /* Reports, bounds and intervals of every run from its trail; fills end.alone and
- * end.cpu_s_per_group where stages are real and the trails do not bring them.
+ * end.cpu_s_per_group where the trails do not bring them.
  * errors  as scope_overlap_trail_report, words in diag */
 enum scope_err scope_overlap_table_reckon(
         struct scope_overlap_table *table, struct scope_diag *diag);
@@ -52,8 +51,8 @@ const struct scope_overlap_arm *scope_overlap_best(const struct scope_overlap_ta
 /* 1 - measured / bound, charged to what the actor that binds waited for, in proportion. */
 struct scope_overlap_gap {
         double share;
-        const char *actor;
-        double by[SCOPE_IDLE_COUNT];
+        const char *actor; /* "cores" where these bind: then `by` is why none was at work */
+        double by[SCOPE_IDLE_COUNT], between_jobs;
 };
 struct scope_overlap_gap scope_overlap_gap_of(const struct scope_overlap_arm *arm);
 

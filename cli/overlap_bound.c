@@ -323,6 +323,18 @@ static struct scope_capacity capacity_of(const struct scope_overlap_trail *trail
         return capacity;
 }
 
+/* Of async with these stages, for whoever thinks of it. */
+static double knee_of(const struct scope_overlap_trail *trail,
+        const struct scope_batch_times *alone, double cpu_s_per_group,
+        const struct scope_overlap_report *report)
+{
+        struct scope_capacity capacity = capacity_of(trail, alone, report);
+        capacity.cores = trail->setting.cores;
+        capacity.cpu_s = capacity.cores > 0 ? cpu_s_per_group : 0;
+        double knee = scope_overlap_rates(&capacity).knee;
+        return isfinite(knee) ? knee : 0;
+}
+
 /* Partial rollouts at eta 0: decoding never lacks a sample, so its groups come at an even pace;
  * their calls are made as they come, the batch trains when all are back, and decoding stands still
  * meanwhile. Mean over the window. */
@@ -372,10 +384,12 @@ enum scope_err scope_overlap_bound(const struct scope_overlap_trail *trail, uint
                 return SCOPE_ERR_ARGUMENT;
         if (strategy->in_order) {
                 enum scope_err err = bound_in_order(trail, strategy, window, alone, report);
+                report->binding = SCOPE_BOUND_TERMS;
                 if (err == SCOPE_OK && cores < report->bound_groups_per_s) {
                         report->bound_groups_per_s = cores;
                         report->binding = SCOPE_BOUND_CORES;
                 }
+                report->knee = knee_of(trail, alone, cpu_s_per_group, report);
                 return err;
         }
         for (uint64_t v = window.from; v < window.to; v++) {

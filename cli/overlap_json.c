@@ -112,6 +112,8 @@ static void gap_json(const struct scope_overlap_arm *arm, struct scope_text *tex
         for (int i = SCOPE_IDLE_FIRST; i < SCOPE_IDLE_COUNT; i++)
                 if (gap.by[i] > 0)
                         scope_json_double(text, scope_idle_words[i], gap.by[i]);
+        if (gap.between_jobs > 0)
+                scope_json_double(text, "between jobs", gap.between_jobs);
         scope_json_close(text, '}');
         scope_json_close(text, '}');
 }
@@ -143,6 +145,7 @@ static void arm_json(
         if (!strategy->in_order || report->binding == SCOPE_BOUND_CORES)
                 scope_json_text(text, "binding", scope_bound_term_name(report->binding));
         scope_json_double(text, "knee", report->knee);
+        scope_json_double(text, "cpu_s_per_group", report->cpu_s_per_group);
         gap_json(arm, text);
         scope_overlap_advice(arm, words, sizeof words);
         scope_json_text(text, "advice", words);

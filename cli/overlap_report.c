@@ -284,5 +284,8 @@ enum scope_err scope_overlap_trail_report(const struct scope_overlap_trail *trai
         hidden(to->teacher_busy - from->teacher_busy, to->teacher_alone - from->teacher_alone,
                 report);
         mean_services(trail, window, report);
+        if (from->cpu_s > 0 && to->cpu_s > from->cpu_s)
+                cpu_s_per_group = (to->cpu_s - from->cpu_s) / (double)report->groups;
+        report->cpu_s_per_group = cpu_s_per_group;
         return scope_overlap_bound(trail, window.from, window.to, alone, cpu_s_per_group, report);
 }

@@ -83,8 +83,9 @@ struct scope_overlap_report {
         struct scope_batch_times stage;
         double sample_s, prm_s, teacher_s,
                 sojourn_s; /* means: a sample, a group, a group, a group */
+        double cpu_s_per_group; /* jobs and loops; 0 = not known */
         double bound_groups_per_s;
-        enum scope_bound_term binding; /* without in_order */
+        enum scope_bound_term binding; /* without in_order, or SCOPE_BOUND_CORES */
         double knee;
 };
 
@@ -102,6 +103,10 @@ uint64_t scope_overlap_trail_groups(const struct scope_overlap_trail *trail);
  * steps) and its end (eta + 1 steps, while it empties), where it is long enough; ages, waste,
  * queues and waits are of the whole run.
  * alone: stage times of a serial run on the same machine, NULL = computed from services.
+ * cpu_s_per_group: where the trail does not say it of its window. It is what this run's own jobs
+ * and loops took, for shared cores can do no more than that work; threads that look for work are
+ * left out, decoding in small batches and groups that no step trained are not: these show beside
+ * the CPU time of serial.
  * errors  SCOPE_ERR_NOT_FOUND: too few steps, the whole run's part is there; SCOPE_ERR_MEMORY */
 enum scope_err scope_overlap_trail_report(const struct scope_overlap_trail *trail,
         const struct scope_batch_times *alone, double cpu_s_per_group,

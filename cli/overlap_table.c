@@ -22,25 +22,20 @@ static enum scope_err report_of(
         return err;
 }
 
-/* Real stages: how long each takes alone is what serial shows; the least CPU time that any arm
- * needed for a group is what every arm needs. */
+/* Real stages: how long each takes alone is what serial shows. */
 static enum scope_err share_bounds(struct scope_overlap_table *table, struct scope_diag *diag)
 {
         for (uint32_t r = 0; r < table->repeats; r++) {
                 struct scope_overlap_run *serial = &table->arms[0].runs[r];
                 enum scope_err err = report_of(serial, true, diag);
-                double least = INFINITY;
                 if (err != SCOPE_OK)
                         return err;
-                for (uint32_t a = 0; a < table->arm_count; a++)
-                        least = fmin(least, table->arms[a].runs[r].cpu_s_per_group);
                 for (uint32_t a = 0; a < table->arm_count; a++) {
                         struct scope_trail_end *end = &table->arms[a].runs[r].end;
                         if (end->has_alone)
                                 continue; /* read from a file */
                         end->has_alone = true;
                         end->alone = serial->report.stage;
-                        end->cpu_s_per_group = least;
                 }
         }
         return SCOPE_OK;
@@ -56,6 +51,7 @@ enum scope_err scope_overlap_table_reckon(
                 for (uint32_t r = 0; r < table->repeats && err == SCOPE_OK; r++) {
                         err = report_of(&arm->runs[r], table->simulated, diag);
                         const struct scope_overlap_report *report = &arm->runs[r].report;
+                        arm->runs[r].end.cpu_s_per_group = report->cpu_s_per_group;
                         values[0][r] = report->groups_per_s;
                         values[1][r] = report->bound_groups_per_s;
                         values[2][r] = report->groups_per_s / report->bound_groups_per_s;
@@ -98,9 +94,10 @@ static const char *binding_actor(const struct scope_overlap_run *run)
                 [SCOPE_BOUND_PRM] = "prm",
                 [SCOPE_BOUND_TEACHER] = "refiner",
                 [SCOPE_BOUND_LEARNER] = "learner",
-                [SCOPE_BOUND_CREDIT] = "groups",
-                [SCOPE_BOUND_CORES] = "learner" };
+                [SCOPE_BOUND_CREDIT] = "groups" };
         const struct scope_batch_times *stage = &run->report.stage;
+        if (run->report.binding == SCOPE_BOUND_CORES)
+                return "cores";
         if (!scope_strategy_find(run->setting.strategy)->in_order)
                 return actors[run->report.binding];
         double learn = stage->learn + stage->publish;
@@ -109,16 +106,31 @@ static const char *binding_actor(const struct scope_overlap_run *run)
         return learn >= stage->teacher ? "learner" : "refiner";
 }
 
+/* Start-up and end are not in what was measured. */
+static bool in_window(int cause)
+{
+        return cause != SCOPE_IDLE_STARTUP && cause != SCOPE_IDLE_TAIL;
+}
+
 struct scope_overlap_gap scope_overlap_gap_of(const struct scope_overlap_arm *arm)
 {
         const struct scope_overlap_run *run = &arm->runs[0];
         struct scope_overlap_gap gap = { .share = 1 - arm->ratio.mean,
                 .actor = binding_actor(run) };
-        struct scope_idle_shares shares =
-                scope_idle_shares_of(run->end.usage, run->end.usage_count, gap.actor);
-        double idle = 1 - shares.busy;
+        bool cores = run->report.binding == SCOPE_BOUND_CORES;
+        struct scope_idle_shares shares = scope_idle_shares_of(
+                run->end.usage, run->end.usage_count, cores ? "learner" : gap.actor);
+        double left = fmax(0, gap.share), idle = 0;
         for (int i = SCOPE_IDLE_FIRST; i < SCOPE_IDLE_COUNT; i++)
-                gap.by[i] = gap.share > 0 && idle > 0 ? gap.share * shares.idle[i] / idle : 0;
+                idle += in_window(i) ? shares.idle[i] : 0;
+        for (int i = SCOPE_IDLE_FIRST; i < SCOPE_IDLE_COUNT && gap.share > 0; i++) {
+                if (!in_window(i) || (cores && i == SCOPE_IDLE_CORES))
+                        continue; /* whoever waits for cores leaves none idle */
+                gap.by[i] = cores ? fmin(shares.idle[i], left)
+                                  : gap.share * shares.idle[i] / fmax(idle, 1e-12);
+                left -= gap.by[i];
+        }
+        gap.between_jobs = cores ? left : 0;
         return gap;
 }
 
@@ -133,6 +145,9 @@ static void gap_words(const struct scope_overlap_arm *arm, char *words, size_t b
                 if (gap.by[i] >= 0.1 * gap.share && (size_t)used < bytes)
                         used += snprintf(words + used, bytes - (size_t)used, " %s %.1f",
                                 scope_idle_words[i], 100 * gap.by[i]);
+        if (gap.between_jobs >= 0.1 * gap.share && (size_t)used < bytes)
+                (void)snprintf(words + used, bytes - (size_t)used, " between jobs %.1f",
+                        100 * gap.between_jobs);
 }
 
 static void async_advice(const struct scope_overlap_run *run, enum scope_bound_term binding,
@@ -161,7 +176,10 @@ static void async_advice(const struct scope_overlap_run *run, enum scope_bound_t
                 (void)snprintf(words, bytes, "PRM-bound, a faster PRM");
                 break;
         case SCOPE_BOUND_CORES:
-                (void)snprintf(words, bytes, "the cores are full: more of them, or less work");
+                (void)snprintf(words, bytes,
+                        "the cores bind: more of them, or less work; eta beyond %.0f only ages "
+                        "groups",
+                        knee);
                 break;
         case SCOPE_BOUND_LEARNER:
         case SCOPE_BOUND_TERMS:
@@ -186,7 +204,7 @@ void scope_overlap_advice(const struct scope_overlap_arm *arm, char *words, size
         if (!scope_strategy_find(run->setting.strategy)->in_order)
                 async_advice(run, report->binding, words, bytes);
         else if (report->binding == SCOPE_BOUND_CORES)
-                async_advice(run, SCOPE_BOUND_CORES, words, bytes);
+                (void)snprintf(words, bytes, "the cores bind: more of them, or less work");
         else
                 (void)snprintf(words, bytes,
                         "stages wait for each other (decode %.3g s, prm %.3g, teacher %.3g, learn "
@@ -200,15 +218,36 @@ void scope_overlap_advice(const struct scope_overlap_arm *arm, char *words, size
 static void print_arm(const struct scope_overlap_arm *arm)
 {
         const struct scope_overlap_report *report = &arm->runs[0].report;
-        char faster[32], gap[160];
+        char faster[32], gap[160], cpu[16] = "";
         gap_words(arm, gap, sizeof gap);
+        if (report->cpu_s_per_group > 0)
+                (void)snprintf(cpu, sizeof cpu, "%.1f", 1e3 * report->cpu_s_per_group);
         (void)snprintf(faster, sizeof faster, "%.2f +- %.2f", arm->speedup.mean,
                 isnan(arm->speedup.half) ? 0 : arm->speedup.half);
         (void)fprintf(stderr,
-                "%-24s %9.4g %9.4g %6.3f %15s %6.2f / %-3llu %6.2f %6.2f / %.2f  %s\n", arm->label,
-                arm->measured.mean, arm->bound.mean, arm->ratio.mean, faster,
+                "%-24s %9.4g %9.4g %6.3f %15s %6s %6.2f / %-3llu %6.2f %6.2f / %.2f  %s\n",
+                arm->label, arm->measured.mean, arm->bound.mean, arm->ratio.mean, faster, cpu,
                 report->staleness_mean, (unsigned long long)report->staleness_max,
                 report->teacher_hidden, report->refined_generated, report->refined_consumed, gap);
+}
+
+/* Why an arm is above its bound. */
+static void print_above(
+        const struct scope_overlap_table *table, const struct scope_overlap_arm *arm)
+{
+        const struct scope_overlap_run *run = &arm->runs[0];
+        (void)fprintf(stderr, "  %s is above its bound: ", arm->label);
+        if (!table->simulated)
+                (void)fprintf(stderr,
+                        "that is what serial's stages would take, which ran in other minutes\n");
+        else if (run->setting.cores > 0) /* replayed on shared cores */
+                (void)fprintf(stderr,
+                        "that of the shared cores is a mean of all steps, recorded start-up "
+                        "included\n");
+        else
+                (void)fprintf(stderr,
+                        "composition drift, refined share %.3f made, %.3f trained\n",
+                        run->report.refined_generated, run->report.refined_consumed);
 }
 
 void scope_overlap_table_print(const struct scope_overlap_table *table)
@@ -217,11 +256,12 @@ void scope_overlap_table_print(const struct scope_overlap_table *table)
         (void)fprintf(stderr, "\n%s stages%s%s, %u repeat%s; start-up and end left out\n",
                 table->simulated ? "simulated" : "real", table->about[0] != 0 ? ", " : "",
                 table->about, table->repeats, table->repeats == 1 ? "" : "s");
-        (void)fprintf(stderr, "%-24s %9s %9s %6s %15s %11s %7s %13s  %s\n", "strategy", "groups/s",
-                "bound", "ratio", "over serial", "staleness", "teacher", "refined",
+        (void)fprintf(stderr, "%-24s %9s %9s %6s %15s %6s %11s %7s %13s  %s\n", "strategy",
+                "groups/s", "bound", "ratio", "over serial", "CPU ms", "staleness", "teacher",
+                "refined",
                 "gap to the bound: who,");
-        (void)fprintf(stderr, "%-24s %9s %9s %6s %15s %11s %7s %13s  %s\n", "", "", "", "", "",
-                "mean / max", "hidden", "made / used", "waited for what");
+        (void)fprintf(stderr, "%-24s %9s %9s %6s %15s %6s %11s %7s %13s  %s\n", "", "", "", "", "",
+                "/group", "mean / max", "hidden", "made / used", "waited for what");
         for (uint32_t a = 0; a < table->arm_count; a++)
                 print_arm(&table->arms[a]);
         double taken = 0;
@@ -234,23 +274,9 @@ void scope_overlap_table_print(const struct scope_overlap_table *table)
                         "  other processes, our own teacher's included, took %.2f cores; bounds "
                         "are those of a quiet machine\n",
                         taken);
-        for (uint32_t a = 0; a < table->arm_count && table->simulated; a++) {
-                const struct scope_overlap_run *run = &table->arms[a].runs[0];
-                const struct scope_overlap_report *report = &run->report;
-                if (table->arms[a].ratio.mean <= 1.0005)
-                        continue;
-                if (run->setting.cores > 0) /* replayed on shared cores */
-                        (void)fprintf(stderr,
-                                "  %s is above its bound: that of the shared cores is a mean of "
-                                "all steps, recorded start-up included\n",
-                                table->arms[a].label);
-                else
-                        (void)fprintf(stderr,
-                                "  %s is above its bound: composition drift, refined share %.3f "
-                                "made, %.3f trained\n",
-                                table->arms[a].label, report->refined_generated,
-                                report->refined_consumed);
-        }
+        for (uint32_t a = 0; a < table->arm_count; a++)
+                if (table->arms[a].ratio.mean > (table->simulated ? 1.0005 : 1.005))
+                        print_above(table, &table->arms[a]);
         scope_overlap_advice(scope_overlap_best(table), words, sizeof words);
         (void)fprintf(stderr, "advice: %s\n", words);
 }

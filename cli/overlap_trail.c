@@ -393,6 +393,7 @@ void scope_overlap_trail_event(void *context, const struct scope_audit *event)
                 if (step == NULL)
                         return;
                 step->exported = now;
+                step->cpu_s = (double)event->service_ns * 1e-9;
                 step->teacher_busy = trail->teacher_busy;
                 step->teacher_alone = trail->teacher_alone;
         } else if (event->kind == SCOPE_AUDIT_WEIGHTS) {

@@ -39,6 +39,7 @@ struct scope_trail_drain {
 
 struct scope_trail_step {
         double began, stepped, exported;
+        double cpu_s; /* of the process by then; 0 = not known */
         double teacher_busy, teacher_alone; /* by then */
         uint64_t tokens;
 };

@@ -79,9 +79,21 @@ static void turn_page(struct scope_run_overlap *overlap)
         }
 }
 
-void scope_run_overlap_event(void *context, const struct scope_audit *event)
+static struct scope_audit with_cpu(
+        const struct scope_run_overlap *overlap, const struct scope_audit *event)
+{
+        struct scope_audit with = *event;
+        struct scope_system_cpu cpu;
+        if (event->kind == SCOPE_AUDIT_EXPORTED && overlap->system != NULL &&
+                scope_system_cpu(overlap->system, &cpu))
+                with.service_ns = cpu.loops_ns + cpu.jobs_ns;
+        return with;
+}
+
+void scope_run_overlap_event(void *context, const struct scope_audit *told)
 {
         struct scope_run_overlap *overlap = context;
+        struct scope_audit with = with_cpu(overlap, told), *event = &with;
         if (overlap->audit != NULL)
                 overlap->audit(overlap->audit_context, event);
         if (overlap->file != NULL)

@@ -17,7 +17,7 @@ struct scope_trail_end {
         struct scope_actor_usage *usage; /* [usage_count], malloc'ed */
         unsigned usage_count;
         double wall_s;          /* of the loops: what each actor's times must add up to */
-        double cpu_s_per_group; /* of the leanest arm; 0 = cores are not shared */
+        double cpu_s_per_group; /* 0 = cores are not shared, or not known */
         double cores_taken;     /* by other processes of the machine, the teacher's included */
         bool has_alone;
         struct scope_batch_times alone; /* stage times of the serial arm */

@@ -26,6 +26,7 @@ static enum scope_err linear(const struct pass *pass, const float *dy, const flo
         size_t weight, size_t bias, uint32_t n, uint32_t k, float *dx, bool accumulate)
 {
         const struct scope_kernels *kernels = pass->t->kernels;
+        scope_yield();
         SCOPE_TRY(kernels->gemm_weight(
                 &(struct scope_gemm_weight_args){ .dy = dy,
                         .x = x,
@@ -225,9 +226,7 @@ enum scope_err scope_transformer_backward(struct scope_transformer *transformer,
                 if (transformer->recompute && i + 1 < layout->config.layers) /* the last is there */
                         SCOPE_TRY(scope_transformer_layer(
                                 transformer, parameters, batch, i, NULL));
-                scope_yield();
                 SCOPE_TRY(swiglu_block(&pass, i));
-                scope_yield();
                 SCOPE_TRY(attention_block(&pass, i));
         }
         return transformer->kernels->embedding_backward(

@@ -17,6 +17,7 @@
 static enum scope_err linear(const struct scope_transformer *t, const float *parameters,
         const float *x, size_t weight, size_t bias, float *y, uint32_t n, uint32_t k)
 {
+        scope_yield();
         return t->kernels->gemm(&(struct scope_gemm_args){ .x = x,
                                         .w = parameters + weight,
                                         .bias = bias != SIZE_MAX ? parameters + bias : NULL,
@@ -34,6 +35,7 @@ static enum scope_err add_linear(const struct scope_transformer *t, const float 
         const uint32_t hidden = t->layout->config.hidden;
         if (sum != x)
                 memcpy(sum, x, (size_t)t->rows * hidden * sizeof(float));
+        scope_yield();
         return t->kernels->gemm(&(struct scope_gemm_args){ .x = y,
                                         .w = parameters + weight,
                                         .bias = bias != SIZE_MAX ? parameters + bias : NULL,
@@ -160,11 +162,9 @@ enum scope_err scope_transformer_forward(struct scope_transformer *t, const floa
                                                 .rows = t->rows,
                                                 .width = c->hidden },
                 NULL));
-        for (uint32_t i = 0; i < c->layers; i++) {
-                scope_yield();
+        for (uint32_t i = 0; i < c->layers; i++)
                 SCOPE_TRY(scope_transformer_layer(t, parameters, batch, i,
                         i + 1 < c->layers ? t->layers[i + 1].input : t->output));
-        }
         return norm(t, t->output, parameters + t->layout->final_norm, t->output_normed,
                 t->output_inverse, t->rows, c->hidden);
 }

@@ -309,8 +309,11 @@ bool scope_system_cpu(const struct scope_system *system, struct scope_system_cpu
         const struct real_env *env = system->env;
         for (unsigned i = 0; i < env->loop_count; i++)
                 ret_cpu->loops_ns += scope_uv_loop_cpu_ns(env->loops[i].uv);
-        for (unsigned i = 0; scope_compute_pool_usage(env->pool, i, &usage); i++)
+        for (unsigned i = 0; scope_compute_pool_usage(env->pool, i, &usage); i++) {
                 ret_cpu->compute_ns += usage.cpu_ns;
+                ret_cpu->jobs_ns +=
+                        usage.busy_ns < usage.cpu_ns ? usage.busy_ns : usage.cpu_ns;
+        }
         return true;
 }
 

@@ -267,7 +267,9 @@ void scope_operation_finish(struct scope_operation *operation, enum scope_err er
         struct scope_actor *actor = loop->system->actors[operation->actor.actor];
         span_add(operation);
         if (operation->actor.incarnation == actor->incarnation)
-                actor->usage.queued_ns += operation->queued_ns;
+                /* jobs of one actor wait at the same time: together no longer than it did */
+                actor->usage.queued_ns +=
+                        operation->queued_ns / (actor->jobs > 0 ? actor->jobs : 1);
         struct scope_pending *slot = scope_pending_find(&actor->pending, operation->pending);
         if (slot != NULL) {
                 struct scope_message *done = operation->done;

@@ -87,10 +87,10 @@ bool scope_system_usage(const struct scope_system *system, unsigned index,
         struct scope_actor_usage *ret_usage);
 
 /* CPU time spent so far; for the share of it that the actors' loops themselves cost. Exact after
- * run. compute_ns: workers and the I/O thread, looking for work included. False where no thread is
- * real (a simulation).                                                     thread  any */
+ * run. compute_ns: workers and the I/O thread, looking for work included; jobs_ns: of it what jobs
+ * took that ended. False where no thread is real (a simulation).            thread  any */
 struct scope_system_cpu {
-        uint64_t loops_ns, compute_ns;
+        uint64_t loops_ns, compute_ns, jobs_ns;
 };
 bool scope_system_cpu(const struct scope_system *system, struct scope_system_cpu *ret_cpu);
 
