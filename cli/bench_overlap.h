@@ -21,6 +21,7 @@ struct scope_overlap_arm {
         struct scope_overlap_run runs[SCOPE_OVERLAP_REPEATS_MAX];
         /* means over repeats */
         struct scope_interval measured, bound, ratio, speedup;
+        double cpu_s_per_group; /* 0 = not known */
         double label_y; /* the page's */
 };
 

@@ -145,7 +145,7 @@ static void arm_json(
         if (!strategy->in_order || report->binding == SCOPE_BOUND_CORES)
                 scope_json_text(text, "binding", scope_bound_term_name(report->binding));
         scope_json_double(text, "knee", report->knee);
-        scope_json_double(text, "cpu_s_per_group", report->cpu_s_per_group);
+        scope_json_double(text, "cpu_s_per_group", arm->cpu_s_per_group);
         gap_json(arm, text);
         scope_overlap_advice(arm, words, sizeof words);
         scope_json_text(text, "advice", words);

@@ -58,6 +58,9 @@ enum scope_err scope_overlap_table_reckon(
                         values[3][r] =
                                 report->groups_per_s / table->arms[0].runs[r].report.groups_per_s;
                 }
+                for (uint32_t r = 0; r < table->repeats; r++)
+                        arm->cpu_s_per_group +=
+                                arm->runs[r].report.cpu_s_per_group / table->repeats;
                 arm->measured = scope_interval_of(values[0], table->repeats);
                 arm->bound = scope_interval_of(values[1], table->repeats);
                 arm->ratio = scope_interval_of(values[2], table->repeats);
@@ -220,8 +223,8 @@ static void print_arm(const struct scope_overlap_arm *arm)
         const struct scope_overlap_report *report = &arm->runs[0].report;
         char faster[32], gap[160], cpu[16] = "";
         gap_words(arm, gap, sizeof gap);
-        if (report->cpu_s_per_group > 0)
-                (void)snprintf(cpu, sizeof cpu, "%.1f", 1e3 * report->cpu_s_per_group);
+        if (arm->cpu_s_per_group > 0)
+                (void)snprintf(cpu, sizeof cpu, "%.1f", 1e3 * arm->cpu_s_per_group);
         (void)snprintf(faster, sizeof faster, "%.2f +- %.2f", arm->speedup.mean,
                 isnan(arm->speedup.half) ? 0 : arm->speedup.half);
         (void)fprintf(stderr,
