@@ -86,29 +86,35 @@ static void tell_gauges(struct scope_actor *self, struct prm_http *prm)
 {
         const struct scope_gate *gate = &prm->gate;
         uint64_t errors = 0;
-        for (unsigned i = SCOPE_CALL_OK + 1; i < SCOPE_CALL_ENDS; i++)
+        struct scope_metric metrics[32];
+        char names[SCOPE_CALL_ENDS][32];
+        uint32_t count = 0;
+        for (unsigned i = SCOPE_CALL_OK + 1; i < SCOPE_CALL_ENDS; i++) {
                 errors += gate->ended[i];
+                (void)snprintf(names[i], sizeof names[i], "prm/errors_%s",
+                        scope_call_end_name((enum scope_call_end)i));
+                metrics[count++] = (struct scope_metric){ { names[i], (uint32_t)strlen(names[i]) },
+                        (double)gate->ended[i] };
+        }
         const struct {
                 const char *name;
                 double value;
         } rows[] = {
+                { "prm/errors", (double)errors },
                 { "prm/calls", (double)gate->calls },
                 { "prm/ok", (double)gate->ended[SCOPE_CALL_OK] },
-                { "prm/errors", (double)errors },
-                { "prm/malformed", (double)gate->ended[SCOPE_CALL_MALFORMED] },
                 { "prm/retries", (double)prm->retries },
-                { "prm/unscored", (double)prm->unscored },
                 { "prm/latency_p50", scope_latency_quantile(&gate->latency, 0.5) },
                 { "prm/latency_p95", scope_latency_quantile(&gate->latency, 0.95) },
+                { "prm/window", gate->window },
                 { "prm/circuit_open", gate->circuit != SCOPE_CIRCUIT_CLOSED },
+                { "prm/unscored", (double)prm->unscored },
         };
-        enum { COUNT = sizeof rows / sizeof *rows };
-        struct scope_metric metrics[COUNT];
-        for (size_t i = 0; i < COUNT; i++)
-                metrics[i] = (struct scope_metric){
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+                metrics[count++] = (struct scope_metric){
                         { rows[i].name, (uint32_t)strlen(rows[i].name) }, rows[i].value
                 };
-        note(self, prm, &(struct scope_control){ .metrics = metrics, .metric_count = COUNT });
+        note(self, prm, &(struct scope_control){ .metrics = metrics, .metric_count = count });
 }
 
 /* --- answers ---------------------------------------------------------------------------------- */
@@ -230,7 +236,7 @@ static void rest(
         uint64_t now_ns = scope_now_ns(self);
         uint64_t ns = scope_gate_rest_ns(
                 &prm->gate, job->tries, retry_after_ns, scope_random(self, RANDOM_REST));
-        if (ns >= job->deadline_ns - now_ns) {
+        if (now_ns >= job->deadline_ns || ns >= job->deadline_ns - now_ns) {
                 give_up(self, prm, job, SCOPE_ERR_DEADLINE);
                 return;
         }
@@ -324,7 +330,6 @@ static void out_of_time(struct scope_actor *self, struct prm_http *prm, struct j
                 return;
         }
         scope_http_cancel(self, job->http);
-        job->tries = UINT32_MAX;
         call_ended(self, prm, job, SCOPE_CALL_TIMEOUT, &nothing);
 }
 
@@ -359,16 +364,21 @@ static struct job *first_waiting(struct prm_http *prm)
 static void start_calls(struct scope_actor *self, struct prm_http *prm)
 {
         struct job *job;
-        while ((job = first_waiting(prm)) != NULL) {
+        while (!scope_draining(self) && (job = first_waiting(prm)) != NULL) {
                 uint64_t now_ns = scope_now_ns(self);
                 if (scope_gate_open(&prm->gate, now_ns))
                         start_call(self, prm, job, false);
                 else if (scope_gate_probe_due(&prm->gate, now_ns))
                         start_call(self, prm, job, true);
-                else if (prm->gate.circuit != SCOPE_CIRCUIT_CLOSED)
-                        give_up(self, prm, job, SCOPE_ERR_NET);
                 else
-                        return;
+                        break;
+        }
+        for (uint32_t i = 0; i < JOBS_MAX; i++) {
+                job = &prm->jobs[i];
+                if ((prm->gate.circuit != SCOPE_CIRCUIT_CLOSED || scope_draining(self)) &&
+                        (job->stage == WAITING || job->stage == RESTING))
+                        give_up(self, prm, job,
+                                scope_draining(self) ? SCOPE_ERR_CANCELLED : SCOPE_ERR_NET);
         }
 }
 
@@ -417,6 +427,7 @@ static void advance(struct scope_actor *self, struct prm_http *prm)
         set_timer(self, prm, due_ns);
         scope_idle_cause(self,
                 scope_idle_words[prm->gate.in_flight > 0 ? SCOPE_IDLE_CALLING
+                                 : prm->gate.circuit != SCOPE_CIRCUIT_CLOSED ? SCOPE_IDLE_FAILURE
                                  : due_ns != NEVER        ? SCOPE_IDLE_THROTTLED
                                                           : SCOPE_IDLE_STARVED]);
 }
@@ -434,7 +445,7 @@ static void take_request(
         for (uint32_t i = 0; i < JOBS_MAX && job == NULL; i++)
                 if (prm->jobs[i].stage == FREE)
                         job = &prm->jobs[i];
-        if (err == SCOPE_OK && (job == NULL || scope_draining(self)))
+        if (err == SCOPE_OK && job == NULL)
                 err = SCOPE_ERR_AGAIN;
         if (err != SCOPE_OK) {
                 scope_reply_error(self, *message, err);

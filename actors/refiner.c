@@ -215,7 +215,7 @@ static void rest(
         uint64_t now_ns = scope_now_ns(self);
         uint64_t ns = scope_gate_rest_ns(
                 &refiner->gate, job->tries, retry_after_ns, scope_random(self, RANDOM_REST));
-        if (ns >= job->deadline_ns - now_ns) {
+        if (now_ns >= job->deadline_ns || ns >= job->deadline_ns - now_ns) {
                 answer(self, refiner, job, last_word(job), NULL);
                 return;
         }
@@ -237,17 +237,21 @@ static bool tries_left(const struct refiner *refiner, const struct job *job)
 /* The circuit opened or the budget is spent: who is not being served need not wait for it. */
 static void closed_for_now(struct scope_actor *self, struct refiner *refiner)
 {
-        if (scope_gate_spent(&refiner->gate)) {
-                if (!refiner->spent_told)
-                        scope_teacher_report_event(self, &refiner->report,
-                                "teacher.calls_max is reached: no more calls are made, "
-                                "groups go on unrepaired");
-                refiner->spent_told = true;
-                scope_teacher_report_state(self, &refiner->report, false);
+        bool spent = scope_gate_spent(&refiner->gate);
+        if (spent || (refiner->gate.circuit != SCOPE_CIRCUIT_CLOSED && !waits_for_teacher(refiner)))
                 give_up_waiting(self, refiner);
-        } else if (refiner->gate.circuit != SCOPE_CIRCUIT_CLOSED && !waits_for_teacher(refiner)) {
-                give_up_waiting(self, refiner);
-        }
+}
+
+static void tell_spent(struct scope_actor *self, struct refiner *refiner)
+{
+        if (!scope_gate_spent(&refiner->gate))
+                return;
+        if (!refiner->spent_told)
+                scope_teacher_report_event(self, &refiner->report,
+                        "teacher.calls_max is reached: no more calls are made, "
+                        "groups go on unrepaired");
+        refiner->spent_told = true;
+        scope_teacher_report_state(self, &refiner->report, false);
 }
 
 static enum scope_gate_change gate_end(struct scope_actor *self, struct refiner *refiner,
@@ -488,6 +492,7 @@ static void advance(struct scope_actor *self, struct refiner *refiner)
         closed_for_now(self, refiner);
         set_timer(self, refiner, next_due(self, refiner));
         scope_idle_cause(self, scope_idle_words[idle_because(refiner)]);
+        tell_spent(self, refiner);
 }
 
 /* --- messages --------------------------------------------------------------------------------- */

@@ -124,6 +124,10 @@ void scope_teacher_report_gauges(struct scope_actor *self, struct scope_teacher_
         gauge(&gauges, "teacher/calls", (double)gate->calls);
         gauge(&gauges, "teacher/ok", (double)gate->ended[SCOPE_CALL_OK]);
         gauge(&gauges, "teacher/retries", (double)report->retries);
+        gauge(&gauges, "teacher/latency_p50", scope_latency_quantile(&gate->latency, 0.5));
+        gauge(&gauges, "teacher/latency_p95", scope_latency_quantile(&gate->latency, 0.95));
+        gauge(&gauges, "teacher/window", gate->window);
+        gauge(&gauges, "teacher/circuit_open", gate->circuit != SCOPE_CIRCUIT_CLOSED);
         gauge(&gauges, "teacher/accepted", (double)answered[SCOPE_REFINE_ACCEPTED]);
         gauge(&gauges, "teacher/rejected", (double)rejected);
         gauge(&gauges, "teacher/refused", (double)answered[SCOPE_REFINE_REFUSED]);
@@ -131,10 +135,6 @@ void scope_teacher_report_gauges(struct scope_actor *self, struct scope_teacher_
         gauge(&gauges, "teacher/skipped", (double)answered[SCOPE_REFINE_SKIPPED]);
         gauge(&gauges, "teacher/tokens_in", (double)report->tokens_in);
         gauge(&gauges, "teacher/tokens_out", (double)report->tokens_out);
-        gauge(&gauges, "teacher/latency_p50", scope_latency_quantile(&gate->latency, 0.5));
-        gauge(&gauges, "teacher/latency_p95", scope_latency_quantile(&gate->latency, 0.95));
-        gauge(&gauges, "teacher/window", gate->window);
-        gauge(&gauges, "teacher/circuit_open", gate->circuit != SCOPE_CIRCUIT_CLOSED);
         note(self, report,
                 &(struct scope_control){ .metrics = gauges.metrics, .metric_count = gauges.count });
 }

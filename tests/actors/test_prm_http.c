@@ -43,8 +43,8 @@ struct test {
         uint64_t asked_ns[ASKED_MAX], took_ns[ASKED_MAX];
         bool any_scores; /* faults: do not compare */
         char words[2048];
-        double gauges[16];
-        char names[16][32];
+        double gauges[32];
+        char names[32][32];
         uint32_t gauge_count;
 };
 
@@ -157,7 +157,7 @@ static void heard_note(struct scope_actor *peer, struct test *test, struct scope
                 (int)control.text.bytes, control.text.at != NULL ? control.text.at : "");
         assert_null(strstr(test->words, REFINER_KEY));
         for (uint32_t i = 0; i < control.metric_count; i++) {
-                assert_true(control.metric_count <= 16);
+                assert_true(control.metric_count <= 32);
                 (void)snprintf(test->names[i], sizeof test->names[i], "%.*s",
                         (int)control.metrics[i].name.bytes, control.metrics[i].name.at);
                 test->gauges[i] = control.metrics[i].value;
@@ -362,7 +362,7 @@ static void test_what_fails_is_tried_again(void **state)
         assert_int_equal(test.scored, 1);
         assert_int_equal(test.calls, 3);
         assert_close(gauge(&test, "prm/retries"), 2, 0);
-        assert_close(gauge(&test, "prm/malformed"), 2, 0);
+        assert_close(gauge(&test, "prm/errors_malformed"), 2, 0);
         test_fini(&test);
         test_init(&test, 1, "max_retries = 1\n");
         test.rude = with_nonsense;

@@ -122,7 +122,7 @@ def test_nonsense_is_never_believed(world):
         result = world.train(sets={**QUICK, 'prm.url': served.url, 'prm.circuit_failures': 1000})
     counts = expect_done(world, 6)
     expect(counts['degraded'] > 0 and counts['salvaged'] == 0, counts)
-    expect(world.metrics()[-1]['prm/malformed'] > 0, 'malformed')
+    expect(world.metrics()[-1]['prm/errors_malformed'] > 0, 'malformed')
     expect(CANARY not in result.err + result.out, 'a server was quoted')
 
 
@@ -137,7 +137,7 @@ def test_every_fault_is_survived(world):
     counts = expect_done(world, 30)
     last = world.metrics()[-1]
     expect(counts['salvaged'] > 0, counts)
-    expect(last['prm/retries'] > 0 and last['prm/malformed'] > 0, last)
+    expect(last['prm/retries'] > 0 and last['prm/errors_malformed'] > 0, last)
 
 
 def test_what_is_missing_is_named(world):
