@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 
-PARTS = (("tracing", r"scope_overlap_trail_event|scope_span_add|scope_run_overlap"),
+PARTS = (("tracing", r"scope_overlap_trail_event|scope_run_overlap"),
          ("messages", r"scope_(decode|encode)_|scope_message_|scope_outbox|scope_send|scope_reply|"
                       r"scope_request|mailbox"),
          ("teacher's HTTP", r"curl|real_http|scope_http"),
