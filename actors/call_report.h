@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "actors/call_gate.h"
 #include "actors/stages.h"
-#include "actors/teacher_gate.h"
 #include "runtime/outbox.h"
 #include "schemas/records.h"
 

@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "actors/teacher_gate.h"
+#include "actors/call_gate.h"
 #include "runtime/actor.h"
 
 struct scope_text;

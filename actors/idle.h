@@ -7,16 +7,16 @@
 
 #define SCOPE_IDLE_MAP(X)                                                                          \
         X(COMPUTING, "computing", "its job runs")                                                  \
-        X(CALLING, "calling", "calls to the teacher are under way")                                \
+        X(CALLING, "calling", "calls to a server are under way")                                   \
         X(STARVED, "starved", "nothing has arrived")                                               \
         X(BLOCKED, "blocked", "what it makes finds no room")                                       \
         X(BARRIER, "barrier", "work is there, but the whole batch must arrive first")              \
         X(CREDIT, "credit", "as many groups live as may")                                          \
         X(WEIGHTS, "weights", "new weights are published or taken")                                \
         X(PREFILL, "prefill", "contexts are computed again under new weights")                     \
-        X(THROTTLED, "throttled", "the teacher asked for patience")                                \
+        X(THROTTLED, "throttled", "the server asked for patience")                                 \
         X(CORES, "cores", "its job waits for free cores")                                          \
-        X(FAILURE, "failure", "it, or the teacher, is down")                                       \
+        X(FAILURE, "failure", "it, or the server it calls, is down")                               \
         X(STARTUP, "startup", "the first work is on its way")                                      \
         X(TAIL, "tail", "the run ends: no more work comes")                                        \
         X(OTHER, "other", "none of these")

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "actors/teacher_gate.h"
+#include "actors/call_gate.h"
 #include "base/limits.h"
 #include "base/rng.h"
 #include "cli/jsonl.h"

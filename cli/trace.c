@@ -12,8 +12,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "actors/call_gate.h"
 #include "actors/messages.h"
-#include "actors/teacher_gate.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/options.h"

@@ -37,7 +37,7 @@ static const struct {
                 "teacher.url teacher.api_key_env teacher.stream teacher.backoff "
                 "teacher.response_max" },
         { "actors/test_rollout.c", "run.seed pipeline.update pipeline.kv" },
-        { "actors/test_teacher_gate.c", "teacher.concurrency" },
+        { "actors/test_call_gate.c", "teacher.concurrency" },
         { "actors/world.c", "teacher.retry_temperature" },
         { "algorithm/test_admission.c", "pipeline.eta pipeline.age_max pipeline.stale" },
         { "algorithm/test_advantage.c",

@@ -3,7 +3,7 @@
 
 #include <jansson.h>
 
-#include "actors/teacher_gate.h"
+#include "actors/call_gate.h"
 #include "algorithm/mix.h"
 #include "base/text.h"
 #include "runtime/simulation.h"

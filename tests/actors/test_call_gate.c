@@ -1,7 +1,7 @@
 /* The gate alone: no HTTP, no messages, time is a number. */
 #include "tests/test.h"
 
-#include "actors/teacher_gate.h"
+#include "actors/call_gate.h"
 
 static const uint64_t SECOND = 1000000000u;
 

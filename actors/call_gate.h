@@ -1,4 +1,4 @@
-/* teacher_gate.h - when a call to the teacher may start, and what its end means.
+/* call_gate.h - when a call to a server may start, and what its end means.
  * Why: limits, backing off and giving up are arithmetic on what happened; kept apart from HTTP and
  * messages they can be read and tested by themselves.
  *
@@ -26,7 +26,7 @@ enum scope_call_end {
         SCOPE_CALL_OVERLOADED, /* 503, 529: slower, and a failure */
         SCOPE_CALL_SERVER,     /* other 5xx, 408, 409, 425, an error inside a 200 */
         SCOPE_CALL_MALFORMED,  /* a 200 that is no complete chat completion */
-        SCOPE_CALL_DECLINED,   /* this request, for what it says: no failure of the teacher */
+        SCOPE_CALL_DECLINED,   /* this request, for what it says: no failure of the server */
         SCOPE_CALL_REFUSED,    /* 400, 413, other 4xx, a redirect: again would be the same */
         SCOPE_CALL_FATAL,      /* 401, 402, 403, 404, 422, quota: nobody's call can succeed */
         SCOPE_CALL_ENDS

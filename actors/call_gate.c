@@ -1,4 +1,4 @@
-#include "actors/teacher_gate.h"
+#include "actors/call_gate.h"
 
 #include <string.h>
 
