@@ -105,6 +105,15 @@ static void final_scores(struct scope_text *text, const struct scope_terminal_st
         }
 }
 
+static void print_speed(struct scope_text *text, const char *what, double rate, double tokens)
+{
+        scope_text_format(text, "%s ", what);
+        scope_terminal_print_count(text, rate);
+        scope_text_string(text, " tok/s (");
+        scope_terminal_print_count(text, tokens);
+        scope_text_string(text, " tokens)");
+}
+
 /* What took the cores' time, and how fast the two that matter were. */
 static void final_cores(struct scope_text *text, const struct scope_terminal_final *final)
 {
@@ -116,15 +125,11 @@ static void final_cores(struct scope_text *text, const struct scope_terminal_fin
                 scope_text_format(text, "%s %s ", i != 0 ? "," : ":", final->uses[i].what);
                 print_share(text, final->uses[i].share);
         }
-        scope_text_format(text, "\n  %-12sdecode ", "speed");
-        scope_terminal_print_count(text, final->decode_rate);
-        scope_text_string(text, " tok/s (");
-        scope_terminal_print_count(text, final->decode_tokens);
-        scope_text_string(text, " tokens), train ");
-        scope_terminal_print_count(text, final->train_rate);
-        scope_text_string(text, " tok/s (");
-        scope_terminal_print_count(text, final->train_tokens);
-        scope_text_string(text, " tokens)\n");
+        scope_text_format(text, "\n  %-12s", "speed");
+        print_speed(text, "decode", final->decode_rate, final->decode_tokens);
+        scope_text_string(text, ", ");
+        print_speed(text, "train", final->train_rate, final->train_tokens);
+        scope_text_string(text, "\n");
 }
 
 void scope_terminal_print_final(struct scope_text *text, const struct scope_terminal_style *style,

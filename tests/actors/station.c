@@ -1,11 +1,11 @@
 #include "tests/actors/world.h"
 
 #include "actors/pipeline.h"
-#include "cli/load.h"
 #include "models/tokenizer.h"
 #include "models/tokenizer_tiny.h"
 #include "runtime/simulation.h"
 #include "tests/algorithm/defaults.h"
+#include "tests/cli/load_options.h"
 
 enum { CRASH = SCOPE_KIND_PIPELINE_END + 1 };
 static const uint64_t END = UINT64_MAX;
@@ -80,12 +80,8 @@ static void audited(void *context, const struct scope_audit *event)
 
 void station_init(struct station *station, const char *toml)
 {
-        struct scope_config *config = NULL;
         struct scope_stages *stages = &station->stages;
-        assert_ok(scope_config_create(scope_load_sections(&station->options), &config));
-        if (scope_config_text(config, "test", toml, strlen(toml)) != SCOPE_OK)
-                fail_msg("%s", scope_config_errors(config));
-        scope_config_destroy(config);
+        load_options(&station->options, toml, NULL, 0);
         station->stay_ns = station->stay_ns != 0 ? station->stay_ns : REFINER_MS(60000);
         assert_ok(scope_tokenizer_tiny_create(&station->tokenizer));
         assert_ok(scope_arena_init(&station->arena, 1 << 16));

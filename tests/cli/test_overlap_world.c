@@ -1,16 +1,9 @@
 /* Simulated stages: each law does what its key says, every strategy comes to its bound on random
  * settings, and draws do not depend on the strategy. */
-#include "tests/test.h"
-
-#include <math.h>
+#include "tests/cli/played_run.h"
 
 #include "base/rng.h"
-#include "cli/config.h"
-#include "cli/load.h"
 #include "cli/idle_shares.h"
-#include "cli/overlap_report.h"
-#include "cli/overlap_world.h"
-#include "cli/run_overlap.h"
 
 static struct scope_pipeline_options options;
 static struct scope_overlap_world_result result;
@@ -28,14 +21,7 @@ static const char plain[] = "[data]\ntrain = \"builtin:chain?level=hard\"\n"
 
 static void load(const char *const *sets, size_t count)
 {
-        struct scope_config *config = NULL;
-        assert_ok(scope_config_create(scope_load_sections(&options), &config));
-        if (scope_config_text(config, "test", plain, strlen(plain)) != SCOPE_OK)
-                fail_msg("%s", scope_config_errors(config));
-        for (size_t i = 0; i < count; i++)
-                if (scope_config_set(config, sets[i]) != SCOPE_OK)
-                        fail_msg("%s", scope_config_errors(config));
-        scope_config_destroy(config);
+        load_options(&options, plain, sets, count);
 }
 
 /* What must hold in every run, whatever its setting. */
@@ -70,20 +56,7 @@ static struct scope_idle_shares shares_of(const char *role)
 
 static struct scope_overlap_report run_loaded(void)
 {
-        struct scope_overlap_trail *trail = NULL;
-        struct scope_overlap_report report;
-        struct scope_diag diag = { "" };
-        const char *key;
-        if (scope_pipeline_options_check(&options, &key, &diag) != SCOPE_OK)
-                fail_msg("%s", diag.text);
-        struct scope_overlap_setting setting = scope_overlap_setting_of(&options, 1, 0);
-        setting.swap_s = (double)options.sim.swap * 1e-9;
-        assert_ok(scope_overlap_trail_create(&setting, &trail));
-        if (scope_overlap_world_run(&options, scope_overlap_trail_event, trail, &result, &diag) !=
-                SCOPE_OK)
-                fail_msg("%s", diag.text);
-        assert_ok(scope_overlap_trail_report(trail, NULL, 0, &report));
-        scope_overlap_trail_destroy(trail);
+        struct scope_overlap_report report = played_run(&options, &result);
         check_ledger(&report);
         return report;
 }
@@ -100,12 +73,6 @@ static double step_s(const char *one, const char *other)
         const char *sets[2] = { one, other };
         struct scope_overlap_report report = run(sets, one == NULL ? 0 : other == NULL ? 1 : 2);
         return report.seconds / (double)report.steps;
-}
-
-static void near(double value, double expected)
-{
-        if (fabs(value - expected) > 0.02 * expected)
-                fail_msg("%g s a step, not %g", value, expected);
 }
 
 /* 16 samples on 8 slots: two rounds. Two thirds of a repaired group are wrong, so it goes to PRM
@@ -132,14 +99,9 @@ static void test_a_transfer_takes_the_links_time_for_each_host(void **state)
                 plain);
         for (int hosts = 1; hosts <= 8; hosts *= 2) {
                 char size[64];
-                struct scope_config *config = NULL;
+                const char *const sets[] = { size, "sim.transfer=\"constant:2s\"" };
                 (void)snprintf(size, sizeof size, "sim.rollouts_per_host=%d", 8 / hosts);
-                assert_ok(scope_config_create(scope_load_sections(&options), &config));
-                if (scope_config_text(config, "test", toml, strlen(toml)) != SCOPE_OK)
-                        fail_msg("%s", scope_config_errors(config));
-                assert_ok(scope_config_set(config, size));
-                assert_ok(scope_config_set(config, "sim.transfer=\"constant:2s\""));
-                scope_config_destroy(config);
+                load_options(&options, toml, sets, 2);
                 struct scope_overlap_report report = run_loaded();
                 /* four groups, each on a rollout of its own: two samples of each at a time */
                 double step = report.seconds / (double)report.steps;

@@ -1,18 +1,13 @@
 /* A recording made by hand, so that every time and word in it is known: what is read out of it, the
  * run that is made of it again, and what is said where it does not fit. */
-#include "tests/test.h"
+#include "tests/cli/played_run.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/text.h"
-#include "cli/config.h"
-#include "cli/load.h"
-#include "cli/overlap_world.h"
 #include "cli/recording.h"
-#include "cli/run_overlap.h"
 #include "cli/trail_file.h"
 #include "tasks/chain.h"
 #include "tasks/dataset.h"
@@ -214,17 +209,15 @@ static void remove_part(const char *name)
 
 static void load(const char *const *sets)
 {
-        struct scope_config *config = NULL;
+        const char *all[16];
         char replay[128];
-        assert_ok(scope_config_create(scope_load_sections(&options), &config));
-        if (scope_config_text(config, "test", plain, strlen(plain)) != SCOPE_OK)
-                fail_msg("%s", scope_config_errors(config));
+        size_t count = 0;
         (void)snprintf(replay, sizeof replay, "stages.replay=\"%s\"", directory);
-        assert_ok(scope_config_set(config, replay));
-        for (; *sets != NULL; sets++)
-                if (scope_config_set(config, *sets) != SCOPE_OK)
-                        fail_msg("%s", scope_config_errors(config));
-        scope_config_destroy(config);
+        for (all[count++] = replay; *sets != NULL; sets++) {
+                assert_true(count < sizeof all / sizeof *all);
+                all[count++] = *sets;
+        }
+        load_options(&options, plain, all, count);
 }
 
 #define ALL_REPLAYED                                                                               \
@@ -234,28 +227,10 @@ static void load(const char *const *sets)
 /* Seconds a step. */
 static double step_s(const char *const *sets)
 {
-        struct scope_overlap_trail *trail = NULL;
-        struct scope_overlap_report report;
-        struct scope_diag diag = { "" };
-        const char *key;
         load(sets);
-        if (scope_pipeline_options_check(&options, &key, &diag) != SCOPE_OK)
-                fail_msg("%s", diag.text);
-        struct scope_overlap_setting setting = scope_overlap_setting_of(&options, 1, 0);
-        assert_ok(scope_overlap_trail_create(&setting, &trail));
-        if (scope_overlap_world_run(&options, scope_overlap_trail_event, trail, &result, &diag) !=
-                SCOPE_OK)
-                fail_msg("%s", diag.text);
-        assert_ok(scope_overlap_trail_report(trail, NULL, 0, &report));
-        scope_overlap_trail_destroy(trail);
+        struct scope_overlap_report report = played_run(&options, &result);
         assert_true(report.refined_consumed > 0.99 || report.refined_generated < 0.01);
         return report.seconds / (double)report.steps;
-}
-
-static void near(double value, double expected)
-{
-        if (fabs(value - expected) > 0.02 * expected)
-                fail_msg("%g s a step, not %g", value, expected);
 }
 
 /* 16 samples on 8 slots, four scorings, two rounds of calls; eight groups are recorded and 48 are
