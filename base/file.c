@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,17 +142,29 @@ static void sync_parent(const char *path)
         (void)close(fd);
 }
 
+enum scope_err scope_path_format(char *ret_path, struct scope_diag *diag, const char *format, ...)
+{
+        va_list arguments;
+        va_start(arguments, format);
+        int length = vsnprintf(ret_path, SCOPE_PATH_BYTES_MAX, format, arguments);
+        va_end(arguments);
+        if (length < 0 || length >= SCOPE_PATH_BYTES_MAX)
+                return scope_diag_set(
+                        diag, SCOPE_ERR_ARGUMENT, "%.200s...: path too long", ret_path);
+        return SCOPE_OK;
+}
+
 enum scope_err scope_file_commit(const char *path, const void *bytes, size_t count,
         struct scope_diag *diag)
 {
         char beside[SCOPE_PATH_BYTES_MAX];
-        int length = snprintf(beside, sizeof beside, "%s.tmp", path);
-        if (length < 0 || (size_t)length >= sizeof beside)
-                return scope_diag_set(diag, SCOPE_ERR_ARGUMENT, "%.200s...: path too long", path);
+        enum scope_err err = scope_path_format(beside, diag, "%s.tmp", path);
+        if (err != SCOPE_OK)
+                return err;
         int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
         if (fd < 0)
                 return fail(diag, beside, "cannot create");
-        enum scope_err err = write_all(fd, path, bytes, count, diag);
+        err = write_all(fd, path, bytes, count, diag);
         if (close(fd) != 0 && err == SCOPE_OK)
                 err = fail(diag, path, "cannot close");
         if (err == SCOPE_OK && rename(beside, path) != 0)

@@ -29,6 +29,11 @@ enum scope_err scope_file_read_at(int fd, const char *path, void *ret_bytes, siz
 enum scope_err scope_file_commit(const char *path, const void *bytes, size_t count,
         struct scope_diag *diag);
 
+/* A path into `ret_path` [SCOPE_PATH_BYTES_MAX].
+ * errors  SCOPE_ERR_ARGUMENT: too long     thread  any */
+enum scope_err scope_path_format(char *ret_path, struct scope_diag *diag, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
+
 /* Creates `path` and its parents (mode 0755); an existing directory is fine.
  * errors  SCOPE_ERR_IO, SCOPE_ERR_NO_SPACE     thread  any, blocks */
 enum scope_err scope_directory_create(const char *path, struct scope_diag *diag);

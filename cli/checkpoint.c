@@ -20,11 +20,8 @@
 static enum scope_err path_of(const char *directory, uint64_t step, const char *name,
         char path[SCOPE_PATH_BYTES_MAX], struct scope_diag *diag)
 {
-        int count = snprintf(path, SCOPE_PATH_BYTES_MAX, "%s/checkpoints/step_%06" PRIu64 "%s%s",
-                directory, step, name[0] != 0 ? "/" : "", name);
-        if (count < 0 || count >= SCOPE_PATH_BYTES_MAX)
-                return scope_diag_set(diag, SCOPE_ERR_ARGUMENT, "%.200s: path too long", directory);
-        return SCOPE_OK;
+        return scope_path_format(path, diag, "%s/checkpoints/step_%06" PRIu64 "%s%s", directory,
+                step, name[0] != 0 ? "/" : "", name);
 }
 
 /* --- saving --------------------------------------------------------------------------------- */
@@ -102,8 +99,9 @@ static uint64_t nth_newest(const char *directory, uint64_t count)
         enum { STEPS_MAX = 4096 };
         char path[SCOPE_PATH_BYTES_MAX];
         uint64_t *steps = calloc(STEPS_MAX, sizeof *steps), found = 0, answer = 0;
-        int length = snprintf(path, sizeof path, "%s/checkpoints", directory);
-        DIR *listing = length > 0 && length < (int)sizeof path ? opendir(path) : NULL;
+        DIR *listing = scope_path_format(path, NULL, "%s/checkpoints", directory) == SCOPE_OK
+                               ? opendir(path)
+                               : NULL;
         struct dirent *entry;
         while (steps != NULL && listing != NULL && found < STEPS_MAX &&
                 (entry = readdir(listing)) != NULL) {

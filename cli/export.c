@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/limits.h"
 #include "cli/checkpoint.h"
 #include "cli/commands.h"
@@ -39,34 +40,29 @@ static enum scope_exit refuse(const struct scope_diag *diag)
 static bool holds(const char *directory, const char *name)
 {
         char path[SCOPE_PATH_BYTES_MAX];
-        int length = snprintf(path, sizeof path, "%s/%s", directory, name);
-        return length > 0 && length < (int)sizeof path && access(path, F_OK) == 0;
+        return scope_path_format(path, NULL, "%s/%s", directory, name) == SCOPE_OK &&
+               access(path, F_OK) == 0;
 }
 
 /* The directory with config.json that `source` means: itself, or a checkpoint's hf/. */
 static enum scope_err find_model(const char *source, char *ret_path, struct scope_diag *diag)
 {
         uint64_t step = 0;
-        int length;
         /* A run has a config.json of its own: its checkpoints come first. */
-        if (holds(source, "hf/config.json")) {
-                length = snprintf(ret_path, SCOPE_PATH_BYTES_MAX, "%s/hf", source);
-        } else if (holds(source, "checkpoints")) {
+        if (holds(source, "hf/config.json"))
+                return scope_path_format(ret_path, diag, "%s/hf", source);
+        if (holds(source, "checkpoints")) {
                 enum scope_err err = scope_checkpoint_newest(source, &step, diag);
                 if (err != SCOPE_OK)
                         return err;
-                length = snprintf(ret_path, SCOPE_PATH_BYTES_MAX, "%s/checkpoints/step_%06llu/hf",
-                        source, (unsigned long long)step);
-        } else if (scope_is_gguf(source) || holds(source, "config.json")) {
-                length = snprintf(ret_path, SCOPE_PATH_BYTES_MAX, "%s", source);
-        } else {
-                return scope_diag_set(diag, SCOPE_ERR_NOT_FOUND,
-                        "%.400s: no model: neither a .gguf file nor a directory with config.json, "
-                        "nor a run or checkpoint that holds one", source);
+                return scope_path_format(ret_path, diag, "%s/checkpoints/step_%06llu/hf", source,
+                        (unsigned long long)step);
         }
-        if (length < 0 || length >= SCOPE_PATH_BYTES_MAX)
-                return scope_diag_set(diag, SCOPE_ERR_ARGUMENT, "%.200s...: path too long", source);
-        return SCOPE_OK;
+        if (scope_is_gguf(source) || holds(source, "config.json"))
+                return scope_path_format(ret_path, diag, "%s", source);
+        return scope_diag_set(diag, SCOPE_ERR_NOT_FOUND,
+                "%.400s: no model: neither a .gguf file nor a directory with config.json, "
+                "nor a run or checkpoint that holds one", source);
 }
 
 static enum scope_err check_dtype(const char *target, struct scope_diag *diag)

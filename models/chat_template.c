@@ -135,9 +135,11 @@ static enum scope_err load_directory(
         size_t count = 0;
         json_error_t error;
         json_t *config = NULL;
-        (void)snprintf(config_path, sizeof config_path, "%s/tokenizer_config.json", path);
-        (void)snprintf(jinja_path, sizeof jinja_path, "%s/chat_template.jinja", path);
-        enum scope_err err = scope_file_read(config_path, CONFIG_BYTES_MAX, &bytes, &count, diag);
+        enum scope_err err = scope_path_format(jinja_path, diag, "%s/chat_template.jinja", path);
+        if (err == SCOPE_OK)
+                err = scope_path_format(config_path, diag, "%s/tokenizer_config.json", path);
+        if (err == SCOPE_OK)
+                err = scope_file_read(config_path, CONFIG_BYTES_MAX, &bytes, &count, diag);
         if (err != SCOPE_OK && err != SCOPE_ERR_NOT_FOUND)
                 return err;
         if (err == SCOPE_OK) {

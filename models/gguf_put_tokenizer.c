@@ -42,12 +42,8 @@ static enum scope_err bad(const struct exporter *exporter, const char *what)
 
 static enum scope_err name_file(struct exporter *exporter, const char *name)
 {
-        int length = snprintf(
-                exporter->path, sizeof exporter->path, "%s/%s", exporter->directory, name);
-        if (length < 0 || (size_t)length >= sizeof exporter->path)
-                return scope_diag_set(exporter->diag, SCOPE_ERR_ARGUMENT,
-                        "%.200s...: path too long", exporter->directory);
-        return SCOPE_OK;
+        return scope_path_format(
+                exporter->path, exporter->diag, "%s/%s", exporter->directory, name);
 }
 
 static enum scope_err load_json(

@@ -230,9 +230,9 @@ enum scope_err scope_gguf_write(const char *path, const struct scope_gguf_writer
 {
         char beside[SCOPE_PATH_BYTES_MAX];
         struct output out = { .path = path, .diag = diag };
-        int length = snprintf(beside, sizeof beside, "%s.tmp", path);
-        if (length < 0 || length >= (int)sizeof beside)
-                return scope_diag_set(diag, SCOPE_ERR_ARGUMENT, "%.200s...: path too long", path);
+        enum scope_err err = scope_path_format(beside, diag, "%s.tmp", path);
+        if (err != SCOPE_OK)
+                return err;
         if (access(path, F_OK) == 0)
                 return scope_diag_set(
                         diag, SCOPE_ERR_EXISTS, "%s: exists: remove it or name another", path);
@@ -240,7 +240,7 @@ enum scope_err scope_gguf_write(const char *path, const struct scope_gguf_writer
         if (out.stream == NULL)
                 return fail(&out, "cannot create");
         (void)setvbuf(out.stream, NULL, _IOFBF, BUFFER_BYTES); /* only speed */
-        enum scope_err err = emit_all(&out, writer, items, count);
+        err = emit_all(&out, writer, items, count);
         if (err == SCOPE_OK && (fflush(out.stream) != 0 || fsync(fileno(out.stream)) != 0))
                 err = fail(&out, "cannot flush to disk");
         if (fclose(out.stream) != 0 && err == SCOPE_OK)

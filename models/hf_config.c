@@ -327,10 +327,9 @@ enum scope_err scope_hf_config_parse(const char *path, const char *json, size_t 
 static enum scope_err read_file(const char *directory, const char *name, char *ret_path,
         char **ret_bytes, size_t *ret_count, struct scope_diag *diag)
 {
-        int length = snprintf(ret_path, SCOPE_PATH_BYTES_MAX, "%s/%s", directory, name);
-        if (length < 0 || length >= SCOPE_PATH_BYTES_MAX)
-                return scope_diag_set(
-                        diag, SCOPE_ERR_ARGUMENT, "%.200s...: path too long", directory);
+        enum scope_err err = scope_path_format(ret_path, diag, "%s/%s", directory, name);
+        if (err != SCOPE_OK)
+                return err;
         return scope_file_read(ret_path, CONFIG_BYTES_MAX, ret_bytes, ret_count, diag);
 }
 

@@ -33,11 +33,7 @@ struct loader {
 
 static enum scope_err loader_path(struct loader *loader, const char *name)
 {
-        int length = snprintf(loader->path, sizeof loader->path, "%s/%s", loader->directory, name);
-        if (length < 0 || (size_t)length >= sizeof loader->path)
-                return scope_diag_set(loader->diag, SCOPE_ERR_ARGUMENT, "%.200s...: path too long",
-                        loader->directory);
-        return SCOPE_OK;
+        return scope_path_format(loader->path, loader->diag, "%s/%s", loader->directory, name);
 }
 
 /* --- which file holds what --------------------------------------------------------------- */

@@ -21,21 +21,11 @@ bool scope_is_gguf(const char *path)
         return count > 5 && strcmp(path + count - 5, ".gguf") == 0;
 }
 
-static enum scope_err join(const char *directory, const char *name, char *ret_path,
-        struct scope_diag *diag)
-{
-        int length = snprintf(ret_path, SCOPE_PATH_BYTES_MAX, "%s/%s", directory, name);
-        if (length < 0 || length >= SCOPE_PATH_BYTES_MAX)
-                return scope_diag_set(
-                        diag, SCOPE_ERR_ARGUMENT, "%.200s...: path too long", directory);
-        return SCOPE_OK;
-}
-
 static enum scope_err put_text(const char *directory, const char *name, struct scope_text *text,
         struct scope_diag *diag)
 {
         char path[SCOPE_PATH_BYTES_MAX];
-        enum scope_err err = join(directory, name, path, diag);
+        enum scope_err err = scope_path_format(path, diag, "%s/%s", directory, name);
         if (err == SCOPE_OK && text->failed)
                 err = scope_diag_set(diag, SCOPE_ERR_MEMORY, "%s: out of memory", path);
         if (err == SCOPE_OK)
@@ -50,9 +40,9 @@ static enum scope_err copy(const char *from, const char *name, const char *to, b
 {
         char source[SCOPE_PATH_BYTES_MAX], target[SCOPE_PATH_BYTES_MAX], *bytes = NULL;
         size_t count = 0;
-        enum scope_err err = join(from, name, source, diag);
+        enum scope_err err = scope_path_format(source, diag, "%s/%s", from, name);
         if (err == SCOPE_OK)
-                err = join(to, name, target, diag);
+                err = scope_path_format(target, diag, "%s/%s", to, name);
         *ret_copied = err == SCOPE_OK && access(source, F_OK) == 0;
         if (!*ret_copied)
                 return err;
@@ -149,7 +139,7 @@ static enum scope_err keep_config(const char *directory, const char *like, enum 
         char path[SCOPE_PATH_BYTES_MAX], *bytes = NULL;
         size_t count = 0;
         struct scope_text text = { 0 };
-        enum scope_err err = join(like, "config.json", path, diag);
+        enum scope_err err = scope_path_format(path, diag, "%s/%s", like, "config.json");
         if (err == SCOPE_OK)
                 err = scope_file_read(path, CONFIG_BYTES_MAX, &bytes, &count, diag);
         if (err == SCOPE_OK) {

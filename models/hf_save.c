@@ -23,16 +23,6 @@ static enum scope_err fail(struct scope_diag *diag, const char *path, const char
                 strerror(error));
 }
 
-static enum scope_err join(const char *directory, const char *name, char *ret_path,
-        struct scope_diag *diag)
-{
-        int length = snprintf(ret_path, SCOPE_PATH_BYTES_MAX, "%s%s", directory, name);
-        if (length < 0 || length >= SCOPE_PATH_BYTES_MAX)
-                return scope_diag_set(
-                        diag, SCOPE_ERR_ARGUMENT, "%.200s...: path too long", directory);
-        return SCOPE_OK;
-}
-
 /* Removes a directory of plain files. One that holds directories is not ours and stays. */
 static void remove_directory(const char *path)
 {
@@ -59,7 +49,7 @@ static enum scope_err put_file(const char *directory, const char *name,
 {
         char path[SCOPE_PATH_BYTES_MAX], place[64];
         (void)snprintf(place, sizeof place, "/%.60s", name);
-        enum scope_err err = join(directory, place, path, diag);
+        enum scope_err err = scope_path_format(path, diag, "%s%s", directory, place);
         return err == SCOPE_OK ? scope_safetensors_write(path, items, count, dtype, diag) : err;
 }
 
@@ -112,7 +102,7 @@ static enum scope_err put_shards(const char *directory, const struct scope_safet
         if (err == SCOPE_OK && index.failed)
                 err = scope_diag_set(diag, SCOPE_ERR_MEMORY, "%s: out of memory", directory);
         if (err == SCOPE_OK)
-                err = join(directory, "/model.safetensors.index.json", path, diag);
+                err = scope_path_format(path, diag, "%s/model.safetensors.index.json", directory);
         if (err == SCOPE_OK)
                 err = scope_file_commit(path, index.bytes, index.count, diag);
         scope_text_fini(&index);
@@ -146,7 +136,7 @@ static enum scope_err check_target(const char *directory, bool *ret_exists, stru
 {
         char path[SCOPE_PATH_BYTES_MAX];
         struct stat status;
-        enum scope_err err = join(directory, "/config.json", path, diag);
+        enum scope_err err = scope_path_format(path, diag, "%s/config.json", directory);
         *ret_exists = lstat(directory, &status) == 0;
         if (err != SCOPE_OK || !*ret_exists)
                 return err;
@@ -169,7 +159,7 @@ static enum scope_err swap(const char *beside, const char *directory, bool exist
         struct scope_diag *diag)
 {
         char parent[SCOPE_PATH_BYTES_MAX], aside[SCOPE_PATH_BYTES_MAX];
-        enum scope_err err = join(directory, ".old", aside, diag);
+        enum scope_err err = scope_path_format(aside, diag, "%s.old", directory);
         sync_directory(beside);
         if (err != SCOPE_OK)
                 return err;
@@ -189,7 +179,7 @@ static enum scope_err swap(const char *beside, const char *directory, bool exist
                 }
                 remove_directory(aside);
         }
-        err = join(directory, "/..", parent, diag);
+        err = scope_path_format(parent, diag, "%s/..", directory);
         if (err == SCOPE_OK)
                 sync_directory(parent);
         return err;
@@ -210,14 +200,14 @@ enum scope_err scope_model_save_as(const char *directory, const struct scope_lay
 {
         char plain[SCOPE_PATH_BYTES_MAX], beside[SCOPE_PATH_BYTES_MAX];
         bool exists = false;
-        enum scope_err err = join(directory, "", plain, diag);
+        enum scope_err err = scope_path_format(plain, diag, "%s", directory);
         for (size_t count = strlen(plain); err == SCOPE_OK && count > 1 && plain[count - 1] == '/';)
                 plain[--count] = 0; /* DIR/.tmp would be inside */
         directory = plain;
         if (err == SCOPE_OK)
                 err = check_target(directory, &exists, diag);
         if (err == SCOPE_OK)
-                err = join(directory, ".tmp", beside, diag);
+                err = scope_path_format(beside, diag, "%s.tmp", directory);
         if (err != SCOPE_OK)
                 return err;
         remove_directory(beside); /* what an earlier, killed attempt left */

@@ -100,11 +100,9 @@ static bool find_by_ending(const char *directory, const char *ending, char *ret_
         if (open == NULL)
                 return false;
         while ((entry = readdir(open)) != NULL)
-                if (ends_with(entry->d_name, ending)) {
-                        int count = snprintf(ret_path, SCOPE_PATH_BYTES_MAX, "%s/%s", directory,
-                                entry->d_name);
-                        found += count > 0 && count < SCOPE_PATH_BYTES_MAX;
-                }
+                if (ends_with(entry->d_name, ending))
+                        found += scope_path_format(ret_path, NULL, "%s/%s", directory,
+                                         entry->d_name) == SCOPE_OK;
         (void)closedir(open);
         return found == 1;
 }
@@ -114,19 +112,19 @@ static enum scope_err load_directory(
 {
         static const char *const names[] = { "tokenizer.json", "tokenizer.model" };
         char path[SCOPE_PATH_BYTES_MAX];
+        enum scope_err err;
         for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-                int length = snprintf(path, sizeof path, "%s/%s", directory, names[i]);
-                if (length < 0 || (size_t)length >= sizeof path)
-                        return scope_diag_set(diag, SCOPE_ERR_ARGUMENT, "%.200s...: path too long",
-                                directory);
+                err = scope_path_format(path, diag, "%s/%s", directory, names[i]);
+                if (err != SCOPE_OK)
+                        return err;
                 if (is_file(path))
                         return load_file(path, ret_tokenizer, diag);
         }
         if (find_by_ending(directory, ".tiktoken", path))
                 return load_file(path, ret_tokenizer, diag);
-        (void)snprintf(path, sizeof path, "%.4000s/tokenizer_config.json", directory);
-        enum scope_err err =
-                is_file(path) ? load_file(path, ret_tokenizer, diag) : SCOPE_ERR_NOT_FOUND;
+        err = scope_path_format(path, diag, "%s/tokenizer_config.json", directory);
+        if (err == SCOPE_OK)
+                err = is_file(path) ? load_file(path, ret_tokenizer, diag) : SCOPE_ERR_NOT_FOUND;
         if (err != SCOPE_ERR_NOT_FOUND)
                 return err;
         return scope_diag_set(diag, SCOPE_ERR_NOT_FOUND,
