@@ -4,27 +4,7 @@
 #include <string.h>
 
 #include "base/limits.h"
-
-static bool is_space(char c)
-{
-        return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static bool is_digit(char c)
-{
-        return c >= '0' && c <= '9';
-}
-
-static bool is_letter(char c)
-{
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool starts_with(struct scope_string text, uint32_t at, const char *word)
-{
-        size_t bytes = strlen(word);
-        return text.bytes - at >= bytes && memcmp(text.at + at, word, bytes) == 0;
-}
+#include "schemas/scope_string.h"
 
 /* Length of a box command at `at`, or 0. A backslash that is itself escaped begins no command. */
 static uint32_t box_command(struct scope_string text, uint32_t at)
@@ -34,9 +14,9 @@ static uint32_t box_command(struct scope_string text, uint32_t at)
                 return 0;
         for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
                 uint32_t bytes = (uint32_t)strlen(commands[i]);
-                if (!starts_with(text, at, commands[i]))
+                if (!scope_string_begins(text, at, commands[i]))
                         continue;
-                if (at + bytes < text.bytes && is_letter(text.at[at + bytes]))
+                if (at + bytes < text.bytes && scope_is_letter(text.at[at + bytes]))
                         continue;
                 uint32_t slashes = 0;
                 while (slashes < at && text.at[at - slashes - 1] == '\\')
@@ -68,19 +48,17 @@ struct scope_string scope_boxed_skip_reasoning(struct scope_string text)
         for (uint32_t i = text.bytes; i-- > 0;) {
                 for (size_t k = 0; k < sizeof tags / sizeof *tags; k++) {
                         uint32_t end = i + (uint32_t)strlen(tags[k]);
-                        if (text.at[i] == '<' && starts_with(text, i, tags[k]))
+                        if (text.at[i] == '<' && scope_string_begins(text, i, tags[k]))
                                 return (struct scope_string){ text.at + end, text.bytes - end };
                 }
         }
         return text;
 }
 
-/* End of the group whose content begins at `at`, that is the index of its closing brace;
- * text.bytes when it never closes. */
-static uint32_t group_end(struct scope_string text, uint32_t at)
+uint32_t scope_boxed_close(struct scope_string text, uint32_t open)
 {
-        uint32_t depth = 1;
-        for (uint32_t i = at; i < text.bytes; i++) {
+        uint32_t depth = 0;
+        for (uint32_t i = open; i < text.bytes; i++) {
                 if (text.at[i] == '\\')
                         i++;
                 else if (text.at[i] == '{')
@@ -96,9 +74,10 @@ static uint32_t group_end(struct scope_string text, uint32_t at)
 static uint32_t bare_end(struct scope_string text, uint32_t at)
 {
         uint32_t i = at;
-        while (i < text.bytes && !is_space(text.at[i]) && text.at[i] != '$' && text.at[i] != '}') {
+        while (i < text.bytes && !scope_is_space(text.at[i]) && text.at[i] != '$' &&
+                text.at[i] != '}') {
                 if (text.at[i] == '{') {
-                        i = group_end(text, i + 1);
+                        i = scope_boxed_close(text, i);
                         if (i == text.bytes)
                                 return text.bytes + 1;
                 } else if (text.at[i] == '\\' && i + 1 < text.bytes) {
@@ -112,15 +91,10 @@ static uint32_t bare_end(struct scope_string text, uint32_t at)
 /* Trims, and accepts what is neither empty nor over the limit. */
 static bool accept(const char *at, uint32_t bytes, struct scope_string *ret_answer)
 {
-        while (bytes > 0 && is_space(at[0])) {
-                at++;
-                bytes--;
-        }
-        while (bytes > 0 && is_space(at[bytes - 1]))
-                bytes--;
-        if (bytes == 0 || bytes > SCOPE_ANSWER_BYTES_MAX)
+        struct scope_string text = scope_string_trim((struct scope_string){ at, bytes });
+        if (text.bytes == 0 || text.bytes > SCOPE_ANSWER_BYTES_MAX)
                 return false;
-        *ret_answer = (struct scope_string){ at, bytes };
+        *ret_answer = text;
         return true;
 }
 
@@ -133,13 +107,13 @@ bool scope_boxed_find(struct scope_string response, struct scope_string *ret_ans
         if (command == 0)
                 return false;
         at += command; /* a box inside a box begins later, so the innermost one was found */
-        while (at < text.bytes && is_space(text.at[at]))
+        while (at < text.bytes && scope_is_space(text.at[at]))
                 at++;
         if (at == text.bytes)
                 return false;
         bool braced = text.at[at] == '{';
+        uint32_t end = braced ? scope_boxed_close(text, at) : bare_end(text, at);
         at += braced;
-        uint32_t end = braced ? group_end(text, at) : bare_end(text, at);
         if (end > text.bytes || (braced && end == text.bytes))
                 return false;
         return accept(text.at + at, end - at, ret_answer);
@@ -150,9 +124,9 @@ static bool joins_number(struct scope_string text, uint32_t at)
 {
         char c = text.at[at];
         if (c == ',') /* of thousands only */
-                return at + 3 < text.bytes && is_digit(text.at[at + 1]) &&
-                        is_digit(text.at[at + 2]) && is_digit(text.at[at + 3]) &&
-                        (at + 4 == text.bytes || !is_digit(text.at[at + 4]));
+                return at + 3 < text.bytes && scope_is_digit(text.at[at + 1]) &&
+                        scope_is_digit(text.at[at + 2]) && scope_is_digit(text.at[at + 3]) &&
+                        (at + 4 == text.bytes || !scope_is_digit(text.at[at + 4]));
         return c == '.' || c == '/';
 }
 
@@ -160,18 +134,18 @@ bool scope_boxed_last_number(struct scope_string response, struct scope_string *
 {
         struct scope_string text = scope_boxed_skip_reasoning(response);
         uint32_t end = text.bytes;
-        while (end > 0 && !is_digit(text.at[end - 1]))
+        while (end > 0 && !scope_is_digit(text.at[end - 1]))
                 end--;
         if (end == 0)
                 return false;
         uint32_t at = end - 1;
-        while (at > 0 && (is_digit(text.at[at - 1]) || joins_number(text, at - 1)))
+        while (at > 0 && (scope_is_digit(text.at[at - 1]) || joins_number(text, at - 1)))
                 at--;
-        while (!is_digit(text.at[at]) && text.at[at] != '.')
+        while (!scope_is_digit(text.at[at]) && text.at[at] != '.')
                 at++;
         if (at > 0 && text.at[at - 1] == '-') {
                 char before = at > 1 ? text.at[at - 2] : ' ';
-                if (!is_digit(before) && !is_letter(before) && before != ')')
+                if (!scope_is_digit(before) && !scope_is_letter(before) && before != ')')
                         at--;
         }
         return accept(text.at + at, end - at, ret_answer);

@@ -25,5 +25,9 @@ uint32_t scope_boxed_count(struct scope_string text);
 /* The byte where the first \boxed or \fbox begins; text.bytes if none.    thread  any; pure */
 uint32_t scope_boxed_first(struct scope_string text);
 
+/* Index of the brace that closes the one at `open`, escaped ones aside; text.bytes when there is
+ * none.    thread  any; pure */
+uint32_t scope_boxed_close(struct scope_string text, uint32_t open);
+
 /* `text` after its last closing reasoning tag, or all of it.    thread  any; pure */
 struct scope_string scope_boxed_skip_reasoning(struct scope_string text);

@@ -31,26 +31,14 @@ const struct scope_option scope_grade_option_table[] = {
         SCOPE_OPTION_END,
 };
 
-bool grade_same(struct scope_string a, struct scope_string b)
-{
-        return a.bytes == b.bytes && (a.bytes == 0 || memcmp(a.at, b.at, a.bytes) == 0);
-}
-
-bool grade_begins(struct scope_string text, uint32_t at, const char *word)
-{
-        size_t bytes = strlen(word);
-        return at <= text.bytes && text.bytes - at >= bytes &&
-                memcmp(text.at + at, word, bytes) == 0;
-}
-
 static struct scope_string clean(struct scope_string text)
 {
         struct scope_string inside;
         if (scope_boxed_find(text, &inside))
                 text = inside;
-        while (text.bytes > 0 && grade_is_space(text.at[0]))
+        while (text.bytes > 0 && scope_is_space(text.at[0]))
                 text = grade_part(text, 1, text.bytes);
-        while (text.bytes > 0 && grade_is_space(text.at[text.bytes - 1]))
+        while (text.bytes > 0 && scope_is_space(text.at[text.bytes - 1]))
                 text.bytes--;
         return text;
 }
@@ -64,7 +52,7 @@ static enum scope_grade_stage compare(struct grade_work *work, struct scope_stri
         struct scope_string left = { a.at, a.count }, right = { b.at, b.count };
         if (a.failed || b.failed || a.count == 0 || b.count == 0)
                 return SCOPE_GRADE_UNEQUAL;
-        if (grade_same(left, right))
+        if (scope_string_equal(left, right))
                 return SCOPE_GRADE_STRING;
         return grade_parts_equal(work, left, right) ? SCOPE_GRADE_VALUE : SCOPE_GRADE_UNEQUAL;
 }
@@ -80,7 +68,7 @@ struct scope_grade_result scope_grade_equal(struct scope_string gold,
         struct scope_string a = clean(gold), b = clean(prediction);
         struct grade_work work = { .options = options };
         enum scope_grade_stage stage = SCOPE_GRADE_UNEQUAL;
-        if (a.bytes > 0 && grade_same(a, b))
+        if (a.bytes > 0 && scope_string_equal(a, b))
                 stage = SCOPE_GRADE_STRING;
         bool fit = a.bytes > 0 && b.bytes > 0 && a.bytes <= SCOPE_ANSWER_BYTES_MAX &&
                 b.bytes <= SCOPE_ANSWER_BYTES_MAX;

@@ -15,9 +15,9 @@ void grade_split(struct grade_work *work, struct scope_string text, const char *
         if (!grade_spend(work, text.bytes / 4 + 1))
                 return;
         for (uint32_t i = 0; i < text.bytes;) {
-                bool found = depth == 0 && grade_begins(text, i, separator) &&
-                        !(grade_is_letter(separator[bytes - 1]) && i + bytes < text.bytes &&
-                                grade_is_letter(text.at[i + bytes]));
+                bool found = depth == 0 && scope_string_begins(text, i, separator) &&
+                        !(scope_is_letter(separator[bytes - 1]) && i + bytes < text.bytes &&
+                                scope_is_letter(text.at[i + bytes]));
                 if (found) {
                         if (ret_parts->count == GRADE_PARTS_MAX - 1) {
                                 ret_parts->count = 0;
@@ -28,7 +28,7 @@ void grade_split(struct grade_work *work, struct scope_string text, const char *
                         begin = i;
                         continue;
                 }
-                if (grade_begins(text, i, "\\\\"))
+                if (scope_string_begins(text, i, "\\\\"))
                         i++;
                 else if (strchr("([{", text.at[i]) != NULL)
                         depth++;
@@ -62,7 +62,7 @@ static bool equal_in_any_order(struct grade_work *work, const struct grade_parts
                 for (uint32_t i = 0; i < a->count; i++) {
                         for (uint32_t j = 0; j < b->count && (a_taken >> i & 1) == 0; j++) {
                                 bool match = (b_taken >> j & 1) == 0 &&
-                                        (pass == 0 ? grade_same(a->at[i], b->at[j])
+                                        (pass == 0 ? scope_string_equal(a->at[i], b->at[j])
                                                    : grade_parts_equal(work, a->at[i], b->at[j]));
                                 a_taken |= (uint64_t)match << i;
                                 b_taken |= (uint64_t)match << j;
@@ -80,7 +80,7 @@ static bool equal_in_any_order(struct grade_work *work, const struct grade_parts
 static bool is_name_tuple(struct scope_string text)
 {
         for (uint32_t i = 1; i + 1 < text.bytes; i++) {
-                bool letter = grade_is_letter(text.at[i]);
+                bool letter = scope_is_letter(text.at[i]);
                 if (letter != (i % 2 == 1) || (!letter && text.at[i] != ','))
                         return false;
         }
@@ -91,9 +91,9 @@ bool grade_is_name(struct scope_string text)
 {
         if (is_name_tuple(text))
                 return true;
-        if (text.bytes == 0 || (!grade_is_letter(text.at[0]) && text.at[0] != '\\'))
+        if (text.bytes == 0 || (!scope_is_letter(text.at[0]) && text.at[0] != '\\'))
                 return false;
-        if (grade_begins(text, 0, "\\frac") || grade_begins(text, 0, "\\sqrt"))
+        if (scope_string_begins(text, 0, "\\frac") || scope_string_begins(text, 0, "\\sqrt"))
                 return false;
         for (uint32_t i = 1; i < text.bytes && text.at[i] != '('; i++) {
                 if (strchr("+-*/^,<>=!", text.at[i]) != NULL)
@@ -147,7 +147,7 @@ static bool strip_names(struct grade_work *work, struct scope_string *a, struct 
         struct grade_relation relation;
         bool a_has = strip_name(work, *a, &a_name, &a_rest);
         bool b_has = strip_name(work, *b, &b_name, &b_rest);
-        if (a_has && b_has && !grade_same(a_name, b_name))
+        if (a_has && b_has && !scope_string_equal(a_name, b_name))
                 return false;
         if (a_has != b_has && grade_relation_read(work, a_has ? *b : *a, &relation))
                 return false;
@@ -170,20 +170,21 @@ static bool strip_names(struct grade_work *work, struct scope_string *a, struct 
 static bool matrix_body(struct scope_string text, struct scope_string *ret_body)
 {
         if (text.bytes > 2 && strchr("([", text.at[0]) != NULL && text.at[0] != '\0' &&
-                grade_begins(text, 1, "\\begin{"))
+                scope_string_begins(text, 1, "\\begin{"))
                 text = grade_part(text, 1, text.bytes - 1);
-        if (!grade_begins(text, 0, "\\begin{"))
+        if (!scope_string_begins(text, 0, "\\begin{"))
                 return false;
-        uint32_t begin = grade_close(text, 6) + 1, end = text.bytes;
-        while (end > begin && !grade_begins(text, end, "\\end{"))
+        uint32_t begin = scope_boxed_close(text, 6) + 1, end = text.bytes;
+        while (end > begin && !scope_string_begins(text, end, "\\end{"))
                 end--;
-        if (begin >= text.bytes || end <= begin || grade_close(text, end + 4) != text.bytes - 1)
+        if (begin >= text.bytes || end <= begin ||
+                scope_boxed_close(text, end + 4) != text.bytes - 1)
                 return false;
-        if (grade_begins(text, 7, "array") && text.at[begin] == '{')
-                begin = grade_close(text, begin) + 1;
+        if (scope_string_begins(text, 7, "array") && text.at[begin] == '{')
+                begin = scope_boxed_close(text, begin) + 1;
         if (begin > end)
                 return false;
-        if (end - begin >= 2 && grade_begins(text, end - 2, "\\\\")) /* after the last row */
+        if (end - begin >= 2 && scope_string_begins(text, end - 2, "\\\\")) /* after the last row */
                 end -= 2;
         *ret_body = grade_part(text, begin, end);
         return true;
@@ -210,8 +211,8 @@ static bool equal_matrices(struct grade_work *work, struct scope_string a, struc
 /* Strips \{ \}: true when they enclose the whole text. */
 static bool set_body(struct scope_string text, struct scope_string *ret_body)
 {
-        if (text.bytes < 5 || !grade_begins(text, 0, "\\{") ||
-                !grade_begins(text, text.bytes - 2, "\\}"))
+        if (text.bytes < 5 || !scope_string_begins(text, 0, "\\{") ||
+                !scope_string_begins(text, text.bytes - 2, "\\}"))
                 return false;
         *ret_body = grade_part(text, 2, text.bytes - 2);
         return true;
@@ -239,7 +240,7 @@ static bool is_tuple(struct grade_work *work, struct scope_string text,
 static bool contains(struct scope_string text, const char *word)
 {
         for (uint32_t i = 0; i < text.bytes; i++) {
-                if (grade_begins(text, i, word))
+                if (scope_string_begins(text, i, word))
                         return true;
         }
         return false;
@@ -249,7 +250,8 @@ static bool contains(struct scope_string text, const char *word)
 static void choose_sign(struct scope_string text, char plus, char minus, struct grade_line *out)
 {
         for (uint32_t i = 0; i < text.bytes;) {
-                bool pm = grade_begins(text, i, "\\pm"), mp = grade_begins(text, i, "\\mp");
+                bool pm = scope_string_begins(text, i, "\\pm");
+                bool mp = scope_string_begins(text, i, "\\mp");
                 if (!pm && !mp) {
                         grade_line_char(out, text.at[i++]);
                         continue;
@@ -348,7 +350,7 @@ static bool equal_compound(struct grade_work *work, struct scope_string a, struc
 static void strip_builder(struct scope_string *text)
 {
         struct scope_string body;
-        if (!set_body(*text, &body) || !grade_is_letter(body.at[0]) ||
+        if (!set_body(*text, &body) || !scope_is_letter(body.at[0]) ||
                 (body.at[1] != '|' && body.at[1] != ':') || body.bytes < 5)
                 return;
         struct scope_string said = grade_part(body, 2, body.bytes);
@@ -367,7 +369,7 @@ static bool equal_by_kind(struct grade_work *work, struct scope_string a, struct
         bool b_compares = grade_relation_read(work, b, &b_relation);
         if (a_compares && b_compares)
                 return grade_relation_equal(work, &a_relation, &b_relation);
-        if (grade_same(a, b))
+        if (scope_string_equal(a, b))
                 return true;
         return equal_compound(work, a, b) || equal_interval(work, a, b) ||
                 (!a_compares && !b_compares && grade_value_equal(work, a, b));
@@ -380,7 +382,7 @@ bool grade_parts_equal(struct grade_work *work, struct scope_string gold,
                 gold = grade_part(gold, 1, gold.bytes);
         while (prediction.bytes > 0 && prediction.at[0] == ' ')
                 prediction = grade_part(prediction, 1, prediction.bytes);
-        if (gold.bytes > 0 && grade_same(gold, prediction))
+        if (gold.bytes > 0 && scope_string_equal(gold, prediction))
                 return true;
         if (gold.bytes == 0 || prediction.bytes == 0 || work->depth == NESTING_MAX ||
                 !grade_spend(work, 16))

@@ -31,20 +31,6 @@ void grade_line_text(struct grade_line *line, const char *text)
         grade_line_add(line, text, (uint32_t)strlen(text));
 }
 
-uint32_t grade_close(struct scope_string text, uint32_t open)
-{
-        uint32_t depth = 0;
-        for (uint32_t i = open; i < text.bytes; i++) {
-                if (text.at[i] == '\\')
-                        i++;
-                else if (text.at[i] == '{')
-                        depth++;
-                else if (text.at[i] == '}' && --depth == 0)
-                        return i;
-        }
-        return text.bytes;
-}
-
 static struct scope_string string_of(const struct grade_line *line)
 {
         return (struct scope_string){ line->at, line->count };
@@ -156,7 +142,7 @@ static void close_brace(struct symbols *symbols)
 static void skip_spaces(struct symbols *symbols)
 {
         while (symbols->at < symbols->text.bytes &&
-                grade_is_space(symbols->text.at[symbols->at]))
+                scope_is_space(symbols->text.at[symbols->at]))
                 symbols->at++;
 }
 
@@ -165,7 +151,7 @@ static void named_command(struct symbols *symbols)
 {
         struct scope_string text = symbols->text;
         uint32_t begin = symbols->at, end = begin;
-        while (end < text.bytes && grade_is_letter(text.at[end]))
+        while (end < text.bytes && scope_is_letter(text.at[end]))
                 end++;
         symbols->at = end;
         for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
@@ -189,7 +175,7 @@ static void named_command(struct symbols *symbols)
         }
         grade_line_add(symbols->out, text.at + begin - 1, end - begin + 1);
         /* A letter must not grow into the command when spaces go. */
-        if (end < text.bytes && grade_is_space(text.at[end]))
+        if (end < text.bytes && scope_is_space(text.at[end]))
                 emit_space(symbols);
 }
 
@@ -199,12 +185,12 @@ static void backslash(struct symbols *symbols)
         if (++symbols->at == text.bytes)
                 return;
         char c = text.at[symbols->at];
-        if (grade_is_letter(c)) {
+        if (scope_is_letter(c)) {
                 named_command(symbols);
                 return;
         }
         symbols->at++;
-        bool letter_follows = symbols->at < text.bytes && grade_is_letter(text.at[symbols->at]);
+        bool letter_follows = symbols->at < text.bytes && scope_is_letter(text.at[symbols->at]);
         if (c == '\\' && letter_follows && !symbols->matrix)
                 symbols->at--; /* a backslash escaped once too often */
         else if (c == '\\')
@@ -227,7 +213,7 @@ static bool skip_degree(struct symbols *symbols)
         bool braced = symbols->at < symbols->text.bytes && symbols->text.at[symbols->at] == '{';
         symbols->at += braced;
         skip_spaces(symbols);
-        if (grade_begins(symbols->text, symbols->at, "\\circ")) {
+        if (scope_string_begins(symbols->text, symbols->at, "\\circ")) {
                 symbols->at += 5;
                 skip_spaces(symbols);
                 bool closed = symbols->at < symbols->text.bytes &&
@@ -244,13 +230,13 @@ static bool skip_degree(struct symbols *symbols)
 
 static bool foreign_character(struct symbols *symbols)
 {
-        if (grade_begins(symbols->text, symbols->at, "\xc2\xb0")) {
+        if (scope_string_begins(symbols->text, symbols->at, "\xc2\xb0")) {
                 symbols->at += 2;
                 emit_degree(symbols);
                 return true;
         }
         for (size_t i = 0; i < sizeof characters / sizeof *characters; i++) {
-                if (!grade_begins(symbols->text, symbols->at, characters[i].bytes))
+                if (!scope_string_begins(symbols->text, symbols->at, characters[i].bytes))
                         continue;
                 symbols->at += (uint32_t)strlen(characters[i].bytes);
                 emit(symbols, characters[i].becomes);
@@ -267,7 +253,7 @@ static bool ascii_sign(struct symbols *symbols)
         static const char *const signs[][2] = { { "<=", "\\le" }, { ">=", "\\ge" },
                 { "!=", "\\ne" } };
         for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
-                if (!grade_begins(symbols->text, symbols->at, signs[i][0]))
+                if (!scope_string_begins(symbols->text, symbols->at, signs[i][0]))
                         continue;
                 symbols->at += 2;
                 emit(symbols, signs[i][1]);
@@ -283,15 +269,15 @@ static void comma(struct symbols *symbols)
         struct scope_string text = symbols->text;
         bool braced = text.at[symbols->at] == '{';
         uint32_t after = symbols->at + (braced ? 3 : 1), digits = 0;
-        bool thin = grade_begins(text, after, "\\!");
+        bool thin = scope_string_begins(text, after, "\\!");
         symbols->at = after;
         after += thin ? 2 : 0;
-        while (thin && after < text.bytes && grade_is_space(text.at[after]))
+        while (thin && after < text.bytes && scope_is_space(text.at[after]))
                 after++;
-        while (after + digits < text.bytes && grade_is_digit(text.at[after + digits]))
+        while (after + digits < text.bytes && scope_is_digit(text.at[after + digits]))
                 digits++;
         const struct grade_line *out = symbols->out;
-        bool number = out->count > 0 && grade_is_digit(out->at[out->count - 1]);
+        bool number = out->count > 0 && scope_is_digit(out->at[out->count - 1]);
         if ((braced || thin) && digits == 3 && number)
                 symbols->at = after;
         else
@@ -310,7 +296,7 @@ static void next_symbol(struct symbols *symbols)
                 return;
         } else if (ascii_sign(symbols)) {
                 return;
-        } else if (c == ',' || grade_begins(text, symbols->at, "{,}")) {
+        } else if (c == ',' || scope_string_begins(text, symbols->at, "{,}")) {
                 comma(symbols);
         } else {
                 symbols->at++;
@@ -318,7 +304,7 @@ static void next_symbol(struct symbols *symbols)
                         open_brace(symbols, false);
                 else if (c == '}')
                         close_brace(symbols);
-                else if (grade_is_space(c) || c == '~')
+                else if (scope_is_space(c) || c == '~')
                         emit_space(symbols);
                 else if ((unsigned char)c >= ' ' && c != '$' && (c != '%' || symbols->ratio))
                         grade_line_char(symbols->out, c);
@@ -330,12 +316,12 @@ static void rewrite_symbols(struct scope_string answer, bool ratio, struct grade
         struct symbols symbols = { .text = answer, .ratio = ratio, .out = out };
         static const char *const turns[] = { "sin", "cos", "tan", "cot", "sec", "csc" };
         for (uint32_t i = 0; i < answer.bytes; i++) {
-                symbols.matrix = symbols.matrix || grade_begins(answer, i, "\\begin");
+                symbols.matrix = symbols.matrix || scope_string_begins(answer, i, "\\begin");
                 for (size_t k = 0; k < sizeof turns / sizeof *turns; k++)
                         symbols.angles = symbols.angles ||
-                                (grade_begins(answer, i, turns[k]) && i > 0 &&
+                                (scope_string_begins(answer, i, turns[k]) && i > 0 &&
                                         answer.at[i - 1] == '\\') ||
-                                (grade_begins(answer, i, turns[k]) && i + 3 < answer.bytes &&
+                                (scope_string_begins(answer, i, turns[k]) && i + 3 < answer.bytes &&
                                         answer.at[i + 3] == '(');
         }
         while (symbols.at < answer.bytes && !out->failed)
@@ -378,7 +364,7 @@ static bool all_units(struct scope_string text)
         bool any = false;
         for (uint32_t i = 0; i < text.bytes;) {
                 uint32_t end = i;
-                while (end < text.bytes && grade_is_letter(text.at[end]))
+                while (end < text.bytes && scope_is_letter(text.at[end]))
                         end++;
                 if (end == i) {
                         if (strchr(" ./", text.at[i]) == NULL)
@@ -405,7 +391,7 @@ static void trim_end(struct grade_line *line)
 static bool is_quantity(const struct grade_line *line, uint32_t end)
 {
         for (uint32_t i = 0; i < end; i++) {
-                if (grade_is_digit(line->at[i]) || line->at[i] == '\\')
+                if (scope_is_digit(line->at[i]) || line->at[i] == '\\')
                         return true;
         }
         return false;
@@ -429,13 +415,13 @@ static uint32_t wrapped_unit(const struct grade_line *line, uint32_t end)
 static uint32_t bare_unit(const struct grade_line *line, uint32_t end)
 {
         uint32_t begin = end;
-        while (begin > 0 && grade_is_letter(line->at[begin - 1]))
+        while (begin > 0 && scope_is_letter(line->at[begin - 1]))
                 begin--;
         if (begin == 0 || begin == end || !is_unit(line->at + begin, end - begin, false))
                 return end;
         char before = line->at[begin - 1];
         bool apart = before == ' ' || before == '}' || before == ')' || before == TEXT_CLOSE ||
-                grade_is_digit(before);
+                scope_is_digit(before);
         return apart && is_quantity(line, begin) ? begin : end;
 }
 
@@ -444,7 +430,7 @@ static bool strip_unit(struct grade_line *line, bool ratio)
 {
         trim_end(line);
         uint32_t end = line->count;
-        if (end >= 2 && line->at[end - 2] == '^' && grade_is_digit(line->at[end - 1]))
+        if (end >= 2 && line->at[end - 2] == '^' && scope_is_digit(line->at[end - 1]))
                 end -= 2;
         else if (end >= 4 && line->at[end - 1] == '}' && line->at[end - 3] == '{' &&
                 line->at[end - 4] == '^')
@@ -467,17 +453,17 @@ static uint32_t mixed_number(struct scope_string text, uint32_t at, uint32_t *re
         uint32_t *ret_slash)
 {
         uint32_t i = at;
-        while (i < text.bytes && grade_is_digit(text.at[i]))
+        while (i < text.bytes && scope_is_digit(text.at[i]))
                 i++;
         if (i == at || i == text.bytes || text.at[i] != ' ')
                 return 0;
         uint32_t top = ++i;
-        while (i < text.bytes && grade_is_digit(text.at[i]))
+        while (i < text.bytes && scope_is_digit(text.at[i]))
                 i++;
         if (i == top || i == text.bytes || text.at[i] != '/')
                 return 0;
         uint32_t slash = i++;
-        while (i < text.bytes && grade_is_digit(text.at[i]))
+        while (i < text.bytes && scope_is_digit(text.at[i]))
                 i++;
         if (i == slash + 1)
                 return 0;
@@ -489,7 +475,9 @@ static uint32_t mixed_number(struct scope_string text, uint32_t at, uint32_t *re
 /* " and " and " or " at `at`: how long; 0 if neither. */
 static uint32_t conjunction(struct scope_string text, uint32_t at)
 {
-        return grade_begins(text, at, " and ") ? 5 : grade_begins(text, at, " or ") ? 4 : 0;
+        return scope_string_begins(text, at, " and ")  ? 5
+               : scope_string_begins(text, at, " or ") ? 4
+                                                       : 0;
 }
 
 static void rewrite_words(const struct grade_line *in, struct grade_line *out)
@@ -503,7 +491,7 @@ static void rewrite_words(const struct grade_line *in, struct grade_line *out)
                         i += length;
                         continue;
                 }
-                bool number_begins = i == 0 || !grade_is_digit(text.at[i - 1]);
+                bool number_begins = i == 0 || !scope_is_digit(text.at[i - 1]);
                 length = number_begins ? mixed_number(text, i, &top, &slash) : 0;
                 if (length == 0) {
                         grade_line_char(out, text.at[i++]);
@@ -535,9 +523,9 @@ static void unwrap_text(const struct grade_line *in, struct grade_line *out)
 static bool is_thousands(struct scope_string text, uint32_t at)
 {
         uint32_t before = 0, after = 0;
-        while (before < at && grade_is_digit(text.at[at - before - 1]))
+        while (before < at && scope_is_digit(text.at[at - before - 1]))
                 before++;
-        while (at + 1 + after < text.bytes && grade_is_digit(text.at[at + 1 + after]))
+        while (at + 1 + after < text.bytes && scope_is_digit(text.at[at + 1 + after]))
                 after++;
         return after == 3 && before >= 1 && before <= 3;
 }
@@ -554,19 +542,19 @@ static void rewrite_spacing(const struct grade_line *in, bool thousands, struct 
                 char c = text.at[i], next = i + 1 < text.bytes ? text.at[i + 1] : '\0';
                 char before = out->count > 0 ? out->at[out->count - 1] : '\0';
                 if (c == ' ') {
-                        if (in_command && grade_is_letter(next))
+                        if (in_command && scope_is_letter(next))
                                 grade_line_char(out, ' ');
                         in_command = false;
                         continue;
                 }
-                in_command = c == '\\' || (in_command && grade_is_letter(c));
+                in_command = c == '\\' || (in_command && scope_is_letter(c));
                 bool bracket = c == '(' || c == '[' || (c == '{' && before == '\\');
                 bool closes = c == ')' || c == ']' || (c == '}' && before == '\\');
                 brackets += bracket;
                 brackets -= closes && brackets > 0;
                 if (c == ',' && thousands && brackets == 0 && is_thousands(text, i))
                         continue;
-                if (c == '.' && grade_is_digit(next) && !grade_is_digit(before))
+                if (c == '.' && scope_is_digit(next) && !scope_is_digit(before))
                         grade_line_char(out, '0');
                 grade_line_char(out, c);
         }
@@ -587,9 +575,9 @@ static uint32_t shape_argument(struct grade_work *work, struct scope_string text
         bool group = text.at[at] == '{';
         uint32_t begin = at + group, end = at + 1;
         if (group) {
-                end = grade_close(text, at);
+                end = scope_boxed_close(text, at);
         } else if (text.at[at] == '\\') {
-                while (end < text.bytes && grade_is_letter(text.at[end]))
+                while (end < text.bytes && scope_is_letter(text.at[end]))
                         end++;
         }
         grade_line_char(out, '{');
@@ -608,9 +596,9 @@ static void rewrite_shape(struct grade_work *work, struct scope_string text, uin
                 return;
         }
         for (uint32_t i = 0; i < text.bytes;) {
-                bool root = grade_begins(text, i, "\\sqrt");
-                bool choose = grade_begins(text, i, "\\binom");
-                bool fraction = choose || grade_begins(text, i, "\\frac");
+                bool root = scope_string_begins(text, i, "\\sqrt");
+                bool choose = scope_string_begins(text, i, "\\binom");
+                bool fraction = choose || scope_string_begins(text, i, "\\frac");
                 if (fraction || root) {
                         grade_line_add(out, text.at + i, 5 + choose);
                         i += 5 + choose;
@@ -640,7 +628,7 @@ static bool is_text_only(struct scope_string text)
 {
         for (uint32_t i = 0; i < text.bytes; i++) {
                 char c = text.at[i];
-                if (!grade_is_letter(c) && strchr(" ,()'-", c) == NULL)
+                if (!scope_is_letter(c) && strchr(" ,()'-", c) == NULL)
                         return false;
         }
         return text.bytes > 0;
@@ -649,10 +637,10 @@ static bool is_text_only(struct scope_string text)
 /* Whether the text from `begin` to `end` is one letter or a whole number. */
 static bool is_symbol(struct scope_string text, uint32_t begin, uint32_t end)
 {
-        if (end == begin + 1 && grade_is_letter(text.at[begin]))
+        if (end == begin + 1 && scope_is_letter(text.at[begin]))
                 return true;
         for (uint32_t i = begin; i < end; i++) {
-                if (!grade_is_digit(text.at[i]))
+                if (!scope_is_digit(text.at[i]))
                         return false;
         }
         return end > begin;
@@ -671,11 +659,11 @@ static uint32_t simple_slash(struct scope_string text)
 
 static struct scope_string strip_outer(struct scope_string text)
 {
-        while (text.bytes >= 2 && text.at[0] == '{' && grade_close(text, 0) == text.bytes - 1)
+        while (text.bytes >= 2 && text.at[0] == '{' && scope_boxed_close(text, 0) == text.bytes - 1)
                 text = (struct scope_string){ text.at + 1, text.bytes - 2 };
         while (text.bytes > 1 && (text.at[text.bytes - 1] == '.' || text.at[text.bytes - 1] == ' '))
                 text.bytes--;
-        bool choice = text.bytes == 3 && text.at[0] == '(' && grade_is_letter(text.at[1]) &&
+        bool choice = text.bytes == 3 && text.at[0] == '(' && scope_is_letter(text.at[1]) &&
                 text.at[2] == ')';
         if (choice)
                 text = (struct scope_string){ text.at + 1, 1 };

@@ -6,7 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "algorithm/boxed.h"
 #include "algorithm/grade.h"
+#include "schemas/scope_string.h"
 
 enum {
         GRADE_LINE_BYTES = 4096, /* normalising makes an answer longer, at most about fourfold */
@@ -97,30 +99,9 @@ bool grade_value_equal(struct grade_work *work, struct scope_string a, struct sc
 bool grade_value_multiple(struct grade_work *work, const struct scope_string a[2],
         const struct scope_string b[2], bool ordered);
 
-/* ---- bytes ---- */
-
-/* Index of the brace that closes the one at `open`; text.bytes when there is none. */
-uint32_t grade_close(struct scope_string text, uint32_t open);
-bool grade_begins(struct scope_string text, uint32_t at, const char *word);
-bool grade_same(struct scope_string a, struct scope_string b);
 
 static inline struct scope_string grade_part(struct scope_string text, uint32_t begin,
         uint32_t end)
 {
         return (struct scope_string){ text.at + begin, end - begin };
-}
-
-static inline bool grade_is_digit(char c)
-{
-        return c >= '0' && c <= '9';
-}
-
-static inline bool grade_is_letter(char c)
-{
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static inline bool grade_is_space(char c)
-{
-        return c == ' ' || (c >= '\t' && c <= '\r');
 }

@@ -19,9 +19,9 @@ static int sign_at(struct scope_string text, uint32_t at, uint32_t *ret_end)
 {
         for (int i = 0; i < SIGN_COUNT; i++) {
                 uint32_t end = at + (uint32_t)strlen(signs[i].text);
-                if (!grade_begins(text, at, signs[i].text) ||
+                if (!scope_string_begins(text, at, signs[i].text) ||
                         (signs[i].text[0] == '\\' && end < text.bytes &&
-                                grade_is_letter(text.at[end])))
+                                scope_is_letter(text.at[end])))
                         continue;
                 *ret_end = end + (end < text.bytes && text.at[end] == ' ');
                 return i;
@@ -112,11 +112,11 @@ bool grade_relation_equal(struct grade_work *work, const struct grade_relation *
 static bool is_unknown(struct scope_string text)
 {
         if (text.bytes == 1)
-                return grade_is_letter(text.at[0]);
+                return scope_is_letter(text.at[0]);
         if (text.bytes == 0 || !grade_is_name(text))
                 return false;
         for (uint32_t i = 1; i < text.bytes && text.at[i] != '_'; i++) {
-                if (!grade_is_letter(text.at[i]) || text.at[0] != '\\')
+                if (!scope_is_letter(text.at[i]) || text.at[0] != '\\')
                         return false;
         }
         return true;
@@ -183,7 +183,7 @@ bool grade_relation_interval(struct grade_work *work, struct scope_string text,
                 struct grade_relation relation;
                 if (!grade_relation_read(work, parts.at[i], &relation) ||
                         !write_interval(&relation, &next, ret_line) ||
-                        (i > 0 && !grade_same(name, next)))
+                        (i > 0 && !scope_string_equal(name, next)))
                         return false;
                 name = next;
         }

@@ -78,7 +78,7 @@ static char peek(const struct parser *parser)
 
 static bool take(struct parser *parser, const char *word)
 {
-        if (parser->at > parser->text.bytes || !grade_begins(parser->text, parser->at, word))
+        if (parser->at > parser->text.bytes || !scope_string_begins(parser->text, parser->at, word))
                 return false;
         parser->at += (uint32_t)strlen(word);
         return true;
@@ -88,8 +88,8 @@ static bool take(struct parser *parser, const char *word)
 static bool take_command(struct parser *parser, const char *word)
 {
         uint32_t end = parser->at + (uint32_t)strlen(word);
-        if (!grade_begins(parser->text, parser->at, word) ||
-                (end < parser->text.bytes && grade_is_letter(parser->text.at[end])))
+        if (!scope_string_begins(parser->text, parser->at, word) ||
+                (end < parser->text.bytes && scope_is_letter(parser->text.at[end])))
                 return false;
         parser->at = end;
         (void)take(parser, " ");
@@ -106,7 +106,7 @@ static bool parse_group(struct parser *parser, const char *open, const char *clo
 static struct scope_string digits(struct parser *parser)
 {
         uint32_t begin = parser->at;
-        while (grade_is_digit(peek(parser)))
+        while (scope_is_digit(peek(parser)))
                 parser->at++;
         return grade_part(parser->text, begin, parser->at);
 }
@@ -237,7 +237,7 @@ static uint32_t word_at(struct scope_string text, uint32_t at)
 {
         uint32_t end = at;
         bool vowel = false;
-        for (; end < text.bytes && grade_is_letter(text.at[end]); end++)
+        for (; end < text.bytes && scope_is_letter(text.at[end]); end++)
                 vowel = vowel || is_vowel(text.at[end]);
         return vowel && end - at >= 4 ? end - at : 0;
 }
@@ -250,7 +250,7 @@ static bool finish_name(struct parser *parser, uint32_t begin, uint16_t *ret)
                 begin = parser->at;
                 if (take(parser, "_")) {
                         if (peek(parser) == '{')
-                                parser->at = grade_close(parser->text, parser->at);
+                                parser->at = scope_boxed_close(parser->text, parser->at);
                         parser->at++;
                         if (parser->at > parser->text.bytes)
                                 return false;
@@ -307,7 +307,7 @@ static bool parse_decorated(struct parser *parser, uint16_t *ret)
         for (size_t i = 0; i < sizeof over / sizeof *over; i++) {
                 if (!take(parser, over[i]))
                         continue;
-                parser->at = grade_close(parser->text, parser->at - 1) + 1;
+                parser->at = scope_boxed_close(parser->text, parser->at - 1) + 1;
                 return parser->at <= parser->text.bytes && finish_name(parser, begin, ret);
         }
         return false;
@@ -336,8 +336,9 @@ static bool parse_argument(struct parser *parser, uint16_t *ret)
         bool minus = take(parser, "-");
         if (!parse_power(parser, ret))
                 return false;
-        while (grade_is_letter(peek(parser)) || grade_begins(parser->text, parser->at, "\\pi") ||
-                grade_begins(parser->text, parser->at, "\\theta")) {
+        while (scope_is_letter(peek(parser)) ||
+                scope_string_begins(parser->text, parser->at, "\\pi") ||
+                scope_string_begins(parser->text, parser->at, "\\theta")) {
                 if (!parse_power(parser, &next) ||
                         !put_op(parser, GRADE_MULTIPLY, *ret, next, ret))
                         return false;
@@ -434,7 +435,7 @@ static bool parse_plain_word(struct parser *parser, bool *ret_done, uint16_t *re
         }
         if (take_command(parser, "pi"))
                 return put_op(parser, GRADE_PI, 0, 0, ret);
-        if (grade_begins(parser->text, parser->at, "sqrt(")) {
+        if (scope_string_begins(parser->text, parser->at, "sqrt(")) {
                 parser->at += 4;
                 return parse_root(parser, ret);
         }
@@ -483,7 +484,7 @@ static bool parse_command(struct parser *parser, uint16_t *ret)
         if (take_command(parser, "\\lceil"))
                 return parse_enclosed(parser, "\\rceil", GRADE_CEIL, ret);
         uint32_t begin = parser->at, end = begin + 1;
-        while (end < parser->text.bytes && grade_is_letter(parser->text.at[end]))
+        while (end < parser->text.bytes && scope_is_letter(parser->text.at[end]))
                 end++;
         struct scope_string name = grade_part(parser->text, begin + 1, end);
         for (int i = 0; i < FUNCTION_COUNT; i++) {
@@ -505,9 +506,9 @@ static bool parse_command(struct parser *parser, uint16_t *ret)
 static bool parse_atom(struct parser *parser, uint16_t *ret)
 {
         char c = peek(parser);
-        if (grade_is_digit(c) || c == '.')
+        if (scope_is_digit(c) || c == '.')
                 return parse_number(parser, ret);
-        if (grade_is_letter(c))
+        if (scope_is_letter(c))
                 return parse_letter(parser, ret);
         if (c == '\\')
                 return parse_command(parser, ret);
@@ -540,7 +541,7 @@ static bool parse_exponent(struct parser *parser, uint16_t *ret)
                 valid = put_number(parser, number, ret);
         else if (peek(parser) == '\\')
                 valid = parse_command(parser, ret);
-        else if (grade_is_letter(peek(parser)))
+        else if (scope_is_letter(peek(parser)))
                 valid = parse_letter(parser, ret);
         return valid && (!minus || put_op(parser, GRADE_NEGATE, *ret, 0, ret));
 }
@@ -548,7 +549,7 @@ static bool parse_exponent(struct parser *parser, uint16_t *ret)
 /* As TeX has it, \log_28 is \log_{2} 8: one digit, or what parse_exponent takes otherwise. */
 static bool parse_index(struct parser *parser, uint16_t *ret)
 {
-        if (!grade_is_digit(peek(parser)))
+        if (!scope_is_digit(peek(parser)))
                 return parse_exponent(parser, ret);
         parser->at++;
         return put_number(parser, grade_part(parser->text, parser->at - 1, parser->at), ret);
@@ -612,11 +613,11 @@ static bool is_factor(const struct parser *parser)
         if (c == '|')
                 return parser->bars == 0;
         if (c == '\\')
-                return !grade_begins(parser->text, parser->at, "\\rfloor") &&
-                        !grade_begins(parser->text, parser->at, "\\rceil");
-        if (grade_is_digit(c)) /* 5!6!, (x+1)2, but not x2, which lacks a sign */
+                return !scope_string_begins(parser->text, parser->at, "\\rfloor") &&
+                        !scope_string_begins(parser->text, parser->at, "\\rceil");
+        if (scope_is_digit(c)) /* 5!6!, (x+1)2, but not x2, which lacks a sign */
                 return parser->at > 0 && strchr("!)}", parser->text.at[parser->at - 1]) != NULL;
-        return grade_is_letter(c) || c == '(' || c == '[' || c == '{';
+        return scope_is_letter(c) || c == '(' || c == '[' || c == '{';
 }
 
 static bool parse_product(struct parser *parser, uint16_t *ret)

@@ -71,7 +71,7 @@ static uint32_t decimals(struct scope_string text)
         for (; at < text.bytes; at++) {
                 if (text.at[at] == '.' && point == text.bytes)
                         point = at;
-                else if (!grade_is_digit(text.at[at]))
+                else if (!scope_is_digit(text.at[at]))
                         return 0;
         }
         return point == text.bytes ? 0 : text.bytes - point - 1;
@@ -117,7 +117,7 @@ static bool is_near(struct grade_work *work, const struct side *a, const struct 
 static bool read_digits(struct scope_string text, uint32_t *at, struct scope_string *ret)
 {
         uint32_t begin = *at;
-        while (*at < text.bytes && grade_is_digit(text.at[*at]))
+        while (*at < text.bytes && scope_is_digit(text.at[*at]))
                 ++*at;
         *ret = grade_part(text, begin, *at);
         return *at > begin;
@@ -125,7 +125,7 @@ static bool read_digits(struct scope_string text, uint32_t *at, struct scope_str
 
 static bool skip(struct scope_string text, uint32_t *at, const char *word)
 {
-        if (!grade_begins(text, *at, word))
+        if (!scope_string_begins(text, *at, word))
                 return false;
         *at += (uint32_t)strlen(word);
         return true;
@@ -154,7 +154,7 @@ static bool is_unreduced(struct grade_work *work, struct scope_string text)
 static bool is_word(struct scope_string text)
 {
         uint32_t i = 0;
-        while (i < text.bytes && grade_is_letter(text.at[i]))
+        while (i < text.bytes && scope_is_letter(text.at[i]))
                 i++;
         return i == text.bytes && i >= 4;
 }

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/rng.h"
+#include "schemas/scope_string.h"
 
 double scope_metrics_pass_at(uint32_t n, uint32_t c, uint32_t k)
 {
@@ -59,11 +60,6 @@ static bool is_word(unsigned char c)
         return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-static bool is_space(unsigned char c)
-{
-        return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 /* Length of the word at `at`: letters and digits, or one other character with its continuation
  * bytes. */
 static uint32_t word_bytes(struct scope_string text, uint32_t at)
@@ -105,7 +101,7 @@ static enum scope_err split_words(const struct scope_string *texts, uint32_t cou
         for (uint32_t i = 0; i < count; i++) {
                 words.begin[i] = at;
                 for (uint32_t b = 0; b < texts[i].bytes;) {
-                        if (is_space((unsigned char)texts[i].at[b])) {
+                        if (scope_is_space(texts[i].at[b])) {
                                 b++;
                                 continue;
                         }

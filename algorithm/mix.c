@@ -6,22 +6,7 @@
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/limits.h"
-
-static bool is_space(char c)
-{
-        return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static struct scope_string trim(struct scope_string text)
-{
-        while (text.bytes > 0 && is_space(text.at[0])) {
-                text.at++;
-                text.bytes--;
-        }
-        while (text.bytes > 0 && is_space(text.at[text.bytes - 1]))
-                text.bytes--;
-        return text;
-}
+#include "schemas/scope_string.h"
 
 static char lower(char c)
 {
@@ -69,7 +54,7 @@ static bool begins_like(struct scope_string text, struct scope_string part)
         uint32_t probe = part.bytes < PROBE_BYTES ? part.bytes : PROBE_BYTES;
         if (probe == 0 || text.bytes < probe || memcmp(text.at, part.at, probe) != 0)
                 return false;
-        return probe == PROBE_BYTES || text.bytes == probe || is_space(text.at[probe]);
+        return probe == PROBE_BYTES || text.bytes == probe || scope_is_space(text.at[probe]);
 }
 
 static bool strip_front(struct scope_string *text, struct scope_string part)
@@ -79,29 +64,29 @@ static bool strip_front(struct scope_string *text, struct scope_string part)
                 return false;
         text->at += part.bytes;
         text->bytes -= part.bytes;
-        *text = trim(*text);
+        *text = scope_string_trim(*text);
         return true;
 }
 
 /* The text behind the last blank line. */
 static struct scope_string last_step(struct scope_string prefix)
 {
-        struct scope_string text = trim(prefix);
+        struct scope_string text = scope_string_trim(prefix);
         uint32_t at = text.bytes, newlines = 0, begin = 0;
         while (at > 0 && begin == 0) {
                 char c = text.at[--at];
-                newlines = c == '\n' ? newlines + 1 : is_space(c) ? newlines : 0;
+                newlines = c == '\n' ? newlines + 1 : scope_is_space(c) ? newlines : 0;
                 if (newlines == 2)
                         begin = at;
         }
-        return trim((struct scope_string){ text.at + begin, text.bytes - begin });
+        return scope_string_trim((struct scope_string){ text.at + begin, text.bytes - begin });
 }
 
 /* Removes one restatement of the prefix or of its last step; false when the text still repeats it.
  * */
 static bool strip_repeat(struct scope_string *text, struct scope_string prefix)
 {
-        struct scope_string whole = trim(prefix), last = last_step(prefix);
+        struct scope_string whole = scope_string_trim(prefix), last = last_step(prefix);
         if (!begins_like(*text, whole) && !begins_like(*text, last))
                 return true;
         if (!strip_front(text, whole) && !strip_front(text, last))
@@ -112,7 +97,8 @@ static bool strip_repeat(struct scope_string *text, struct scope_string prefix)
 enum scope_refine_verdict scope_suffix_check(const struct scope_suffix *suffix,
         const struct scope_grade_options *grade, struct scope_string *ret_text)
 {
-        struct scope_string text = trim(scope_boxed_skip_reasoning(suffix->text)), answer;
+        struct scope_string text = scope_string_trim(scope_boxed_skip_reasoning(suffix->text));
+        struct scope_string answer;
         if (text.bytes == 0)
                 return SCOPE_REFINE_EMPTY;
         if (contains(text, SCOPE_REFUSAL_MARKER))

@@ -3,17 +3,13 @@
 #include <stdbool.h>
 
 #include "base/check.h"
-
-static bool is_space(char c)
-{
-        return c == ' ' || (c >= '\t' && c <= '\r');
-}
+#include "schemas/scope_string.h"
 
 /* End of the delimiter that begins with the newline at `at`; `at` when it is a lone newline. */
 static uint32_t delimiter_end(struct scope_string text, uint32_t at)
 {
         uint32_t newlines = 0, end = at;
-        for (uint32_t i = at; i < text.bytes && is_space(text.at[i]); i++) {
+        for (uint32_t i = at; i < text.bytes && scope_is_space(text.at[i]); i++) {
                 if (text.at[i] != '\n')
                         continue;
                 newlines++;
@@ -30,7 +26,7 @@ uint32_t scope_steps_split(struct scope_string text, uint32_t *ret_ends, uint32_
         for (uint32_t i = 0; i < text.bytes;) {
                 uint32_t end = text.at[i] == '\n' ? delimiter_end(text, i) : i;
                 if (end == i) {
-                        solid = solid || !is_space(text.at[i]);
+                        solid = solid || !scope_is_space(text.at[i]);
                         i++;
                         continue;
                 }
@@ -52,9 +48,9 @@ struct scope_string scope_steps_text(struct scope_string text, const uint32_t *e
 {
         uint32_t begin = index > 0 ? ends[index - 1] : 0, end = ends[index];
         scope_assert(begin <= end && end <= text.bytes);
-        while (begin < end && is_space(text.at[begin]))
+        while (begin < end && scope_is_space(text.at[begin]))
                 begin++;
-        while (end > begin && is_space(text.at[end - 1]))
+        while (end > begin && scope_is_space(text.at[end - 1]))
                 end--;
         return (struct scope_string){ text.at + begin, end - begin };
 }

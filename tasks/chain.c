@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/rng.h"
 #include "base/text.h"
+#include "schemas/scope_string.h"
 
 enum { STEP_BYTES_MAX = 64 }; /* three numbers of at most 11 characters, two signs */
 
@@ -124,20 +125,6 @@ void scope_chain_write_solution(const struct scope_chain *chain, struct scope_te
 
 /* ---- reading ---- */
 
-static bool is_space(char c)
-{
-        return c == ' ' || c == '\n' || c == '\t' || c == '\r';
-}
-
-static struct scope_string trim(struct scope_string text)
-{
-        while (text.bytes > 0 && is_space(text.at[0]))
-                text.at++, text.bytes--;
-        while (text.bytes > 0 && is_space(text.at[text.bytes - 1]))
-                text.bytes--;
-        return text;
-}
-
 /* Takes digits from the front. False: none, or too many. */
 static bool take_number(struct scope_string *text, int64_t *ret_value)
 {
@@ -169,7 +156,7 @@ enum scope_err scope_chain_parse(struct scope_string text, struct scope_chain *r
         struct scope_chain chain = { 0 };
         uint32_t open = 0;
         char c;
-        text = trim(text);
+        text = scope_string_trim(text);
         while (take_char(&text, "(", &c))
                 open++;
         if (open >= SCOPE_CHAIN_OPS_MAX)
@@ -196,7 +183,7 @@ enum scope_err scope_chain_parse(struct scope_string text, struct scope_chain *r
 
 static bool is_step(struct scope_string text, const char *step)
 {
-        text = trim(text);
+        text = scope_string_trim(text);
         return text.bytes == strlen(step) && memcmp(text.at, step, text.bytes) == 0;
 }
 
@@ -236,7 +223,7 @@ static bool take_block(struct scope_string *text, struct scope_string *ret_block
         while (end < text->bytes &&
                 !(text->at[end] == '\n' && end + 1 < text->bytes && text->at[end + 1] == '\n'))
                 end++;
-        *ret_block = trim((struct scope_string){ text->at, end });
+        *ret_block = scope_string_trim((struct scope_string){ text->at, end });
         *ret_closed = end < text->bytes;
         text->at += end;
         text->bytes -= end;

@@ -8,6 +8,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "schemas/scope_string.h"
 #include "tasks/dataset.h"
 
 enum { ROWS_MAX = 1 << 24, ANSWERS_MAX = 3, PATH_MAX_BYTES = 128 };
@@ -91,15 +92,6 @@ static struct scope_string string_of(const json_t *value)
                 (uint32_t)json_string_length(value) };
 }
 
-static struct scope_string trim(struct scope_string text)
-{
-        while (text.bytes > 0 && strchr(" \t\r\n", text.at[0]) != NULL)
-                text.at++, text.bytes--;
-        while (text.bytes > 0 && strchr(" \t\r\n", text.at[text.bytes - 1]) != NULL)
-                text.bytes--;
-        return text;
-}
-
 /* What follows the last `mark`; false where there is none. */
 static bool after_last(struct scope_string text, const char *mark, struct scope_string *ret_rest)
 {
@@ -128,7 +120,7 @@ static bool boxed(struct scope_string text, struct scope_string *ret_answer)
                 depth += rest.at[i] == '{';
                 depth -= rest.at[i] == '}';
                 if (depth == 0) {
-                        *ret_answer = trim((struct scope_string){ rest.at, i });
+                        *ret_answer = scope_string_trim((struct scope_string){ rest.at, i });
                         return true;
                 }
         }
@@ -281,7 +273,7 @@ static enum scope_err read_prompt(struct reading *r, const json_t *object)
                                 r->diag, SCOPE_ERR_MEMORY, "%.300s: out of memory", r->rows->path);
                 r->messages = (struct scope_string){ r->dumped, (uint32_t)strlen(r->dumped) };
         }
-        if (!content_text(r, text, &r->text) || trim(r->text).bytes == 0)
+        if (!content_text(r, text, &r->text) || scope_string_trim(r->text).bytes == 0)
                 return fault(r, "no text in \"%s\" (the first row has the form %s)", key);
         return SCOPE_OK;
 }
@@ -339,7 +331,7 @@ static bool take_hash(struct reading *r, struct scope_string text)
         uint32_t count = 0;
         if (!after_last(text, "####", &rest))
                 return false;
-        rest = trim(rest);
+        rest = scope_string_trim(rest);
         if (rest.bytes > sizeof r->gold_bytes)
                 return false;
         for (uint32_t i = 0; i < rest.bytes; i++)
@@ -353,7 +345,7 @@ static bool take_hash(struct reading *r, struct scope_string text)
 static bool take_bare(struct reading *r, const json_t *answer)
 {
         if (json_is_string(answer)) {
-                r->gold = trim(string_of(answer));
+                r->gold = scope_string_trim(string_of(answer));
                 return true;
         }
         if (json_is_integer(answer))

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "schemas/scope_string.h"
 #include "tasks/dataset.h"
 
 enum { STEPS_MAX = 256, NUMBERS_MAX = 1024, NUMBER_BYTES_MAX = 40 };
@@ -15,20 +16,6 @@ struct scope_teacher_solutions {
         uint64_t *table; /* index + 1 of a problem by the hash of its text; 0 = free */
         uint64_t mask;
 };
-
-static struct scope_string trim(struct scope_string text)
-{
-        while (text.bytes > 0 && strchr(" \t\r\n", text.at[0]) != NULL)
-                text.at++, text.bytes--;
-        while (text.bytes > 0 && strchr(" \t\r\n", text.at[text.bytes - 1]) != NULL)
-                text.bytes--;
-        return text;
-}
-
-static bool equal(struct scope_string a, struct scope_string b)
-{
-        return a.bytes == b.bytes && memcmp(a.at, b.at, a.bytes) == 0;
-}
 
 /* ---- the index ---- */
 
@@ -53,7 +40,8 @@ static uint64_t slot_of(const struct scope_teacher_solutions *self, struct scope
 {
         uint64_t slot = hash_of(text) & self->mask;
         while (self->table[slot] != 0 &&
-                !equal(trim(problem_at(self, self->table[slot] - 1).text), text))
+                !scope_string_equal(
+                        scope_string_trim(problem_at(self, self->table[slot] - 1).text), text))
                 slot = (slot + 1) & self->mask;
         return slot;
 }
@@ -75,7 +63,7 @@ enum scope_err scope_teacher_solutions_create(const struct scope_dataset *datase
         self->mask = size - 1;
         for (uint64_t i = 0; i < dataset->count; i++) {
                 struct scope_problem problem = problem_at(self, i);
-                uint64_t slot = slot_of(self, trim(problem.text));
+                uint64_t slot = slot_of(self, scope_string_trim(problem.text));
                 if (problem.solution.bytes == 0 || self->table[slot] != 0)
                         continue; /* of two with one text, the first counts */
                 self->table[slot] = i + 1;
@@ -291,7 +279,8 @@ static void add_steps(struct solution *solution, struct scope_string text, const
         while (text.bytes > 0) {
                 const char *found = memmem(text.at, text.bytes, mark, strlen(mark));
                 uint32_t bytes = found != NULL ? (uint32_t)(found - text.at) : text.bytes;
-                struct scope_string step = trim((struct scope_string){ text.at, bytes });
+                struct scope_string step =
+                        scope_string_trim((struct scope_string){ text.at, bytes });
                 if (step.bytes > 0)
                         add_step(solution, step);
                 if (found == NULL)
@@ -328,11 +317,6 @@ static bool read_solution(const struct scope_problem *problem, struct solution *
 
 /* ---- where the rest begins ---- */
 
-static bool is_space(char c)
-{
-        return c == ' ' || c == '\n' || c == '\t' || c == '\r';
-}
-
 /* The prefix is the beginning of the solution, white space aside: where it ends in there. */
 static bool literal_end(
         const struct solution *solution, struct scope_string prefix, uint32_t *ret_end)
@@ -340,10 +324,10 @@ static bool literal_end(
         uint32_t at = 0, in = 0, count = (uint32_t)solution->text.count;
         const char *text = solution->text.bytes;
         while (at < prefix.bytes) {
-                if (is_space(prefix.at[at]) && (in == count || is_space(text[in]))) {
-                        while (at < prefix.bytes && is_space(prefix.at[at]))
+                if (scope_is_space(prefix.at[at]) && (in == count || scope_is_space(text[in]))) {
+                        while (at < prefix.bytes && scope_is_space(prefix.at[at]))
                                 at++;
-                        while (in < count && is_space(text[in]))
+                        while (in < count && scope_is_space(text[in]))
                                 in++;
                         continue;
                 }
@@ -423,7 +407,8 @@ static void add_rest(const struct solution *solution, uint32_t begin, struct sco
         size_t bytes = solution->text.count - begin;
         bool at_step = false;
         for (uint32_t i = 0; i < solution->count; i++)
-                at_step = at_step || (begin == solution->begins[i] && trim(prefix).bytes > 0);
+                at_step = at_step || (begin == solution->begins[i] &&
+                                             scope_string_trim(prefix).bytes > 0);
         bool ends_blank = prefix.bytes >= 2 && prefix.at[prefix.bytes - 1] == '\n' &&
                           prefix.at[prefix.bytes - 2] == '\n';
         if (at_step && !ends_blank)
@@ -436,7 +421,7 @@ static void add_rest(const struct solution *solution, uint32_t begin, struct sco
 static bool find_rest(const struct solution *solution, const struct scope_problem *problem,
         struct scope_string prefix, enum scope_chain_manner manner, uint32_t *ret_begin)
 {
-        struct scope_string bare = trim(prefix);
+        struct scope_string bare = scope_string_trim(prefix);
         uint32_t steps = 0;
         double value;
         *ret_begin = 0;
@@ -456,8 +441,8 @@ static bool find_rest(const struct solution *solution, const struct scope_proble
                         if (*ret_begin == solution->ends[i])
                                 *ret_begin = solution->begins[i + 1];
                 while (*ret_begin < solution->text.count && bare.bytes < prefix.bytes &&
-                        is_space(prefix.at[prefix.bytes - 1]) &&
-                        is_space(solution->text.bytes[*ret_begin]))
+                        scope_is_space(prefix.at[prefix.bytes - 1]) &&
+                        scope_is_space(solution->text.bytes[*ret_begin]))
                         ++*ret_begin;
                 return *ret_begin < solution->text.count;
         }
@@ -476,7 +461,7 @@ enum scope_err scope_teacher_solutions_continue(const struct scope_teacher_solut
         struct scope_string problem, struct scope_string prefix, enum scope_chain_manner manner,
         struct scope_text *text)
 {
-        uint64_t slot = slot_of(solutions, trim(problem));
+        uint64_t slot = slot_of(solutions, scope_string_trim(problem));
         if (solutions->table[slot] == 0)
                 return SCOPE_ERR_NOT_FOUND;
         struct scope_problem found = problem_at(solutions, solutions->table[slot] - 1);
