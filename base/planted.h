@@ -21,7 +21,6 @@ extern "C" {
         X(ANSWERED_TWICE)       /* a reply does not end its request: the deadline answers again */ \
         X(LEDGER_SLOT_TWICE)    /* the last value of a slot wins, not the first */                 \
         X(LEDGER_END_TWICE)     /* an ended key takes a second terminal record */                  \
-        X(CREDIT_GIVEN_TWICE)   /* a credit given back twice counts twice */                       \
         X(ORDER_BROKEN)         /* a delayed message is overtaken by its sender's next one */      \
         X(STALE_LEASE_ACCEPTED) /* groups take a sample from a lease that was replaced */          \
         X(TEACHER_CREDIT_KEPT)  /* a group that left the teacher keeps its credit there */         \

@@ -127,7 +127,7 @@ struct scope_job {
          * not add up; 0 = now */
         uint64_t since_ns;
         struct scope_workers workers; /* who may run it; of an actor's jobs: the actor's */
-        const char *what; /* static text, for spans and the wait graph */
+        const char *what; /* static text, for the wait graph and the workers' time */
 };
 
 /* SCOPE_KIND_COMPUTE_DONE with `tag` and the first failing rank's result will come.

@@ -51,7 +51,6 @@ struct scope_compute_pool {
         struct scope_compute_task *io_queue;
         unsigned threads, started;
         bool stopping, stopped;
-        atomic_uint unpinned; /* relaxed: a counter */
         struct worker io;
         struct worker workers[];
 };
@@ -361,8 +360,7 @@ static void yield(void *arg)
 static void thread_begin(struct worker *worker, const char *name)
 {
         (void)pthread_setname_np(pthread_self(), name); /* only for people who look */
-        if (scope_thread_pin(worker->core) != SCOPE_OK)
-                atomic_fetch_add_explicit(&worker->pool->unpinned, 1, memory_order_relaxed);
+        (void)scope_thread_pin(worker->core);               /* unbound is slower, not wrong */
 }
 
 static void *worker_main(void *arg)
@@ -534,11 +532,6 @@ void scope_compute_pool_destroy(struct scope_compute_pool *pool)
 unsigned scope_compute_pool_threads(const struct scope_compute_pool *pool)
 {
         return pool->threads;
-}
-
-unsigned scope_compute_pool_unpinned(const struct scope_compute_pool *pool)
-{
-        return atomic_load_explicit(&pool->unpinned, memory_order_relaxed);
 }
 
 bool scope_compute_pool_work(struct scope_compute_pool *pool, unsigned worker, unsigned index,

@@ -71,9 +71,6 @@ void scope_compute_pool_destroy(struct scope_compute_pool *pool);
 
 unsigned scope_compute_pool_threads(const struct scope_compute_pool *pool);
 
-/* How many workers could not be bound to the core asked for.         thread  any */
-unsigned scope_compute_pool_unpinned(const struct scope_compute_pool *pool);
-
 struct scope_compute_usage {
         uint64_t cpu_ns;  /* the thread's own clock: work, hand-over and looking for work */
         uint64_t busy_ns; /* wall time inside jobs that ended */

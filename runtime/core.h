@@ -94,7 +94,6 @@ struct scope_loop {
         struct scope_message_pool pool;
         struct scope_message *cancelled; /* requests freed unanswered in this turn */
         struct scope_operation *operations_free;
-        struct scope_span_ring spans;
         struct scope_timer_node wait_node, drain_node;
         uint32_t orders_seen, deaths_seen;
         bool look_again; /* somebody is still to be told of a death */

@@ -1,5 +1,5 @@
 /* key_map.h - 64-bit keys to 32-bit numbers.
- * Why: the ledger, credits and the simulator look things up by id; one small table serves all.
+ * Why: the ledger and the simulator look things up by id; one small table serves all.
  * Open addressing, at most half full; nothing is ever iterated in table order. */
 #pragma once
 

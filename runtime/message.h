@@ -48,7 +48,7 @@ struct scope_message {
         struct scope_address sender, target;
         uint64_t correlation; /* of a request and its reply, never 0 */
         uint64_t deadline_ns; /* absolute; 0 = none; an expired message is not delivered */
-        uint64_t trace;       /* group id + 1, or 0: spans of one group share it */
+        uint64_t trace;       /* group id + 1, or 0; what a turn sends has its message's */
         uint64_t tag;         /* the caller's own word, echoed in completions and replies */
         enum scope_err err;
         struct scope_buffer *attachment;

@@ -246,26 +246,10 @@ enum scope_err scope_operation_data(struct scope_operation *operation, const voi
         return SCOPE_OK;
 }
 
-static void span_add(const struct scope_operation *operation)
-{
-        if (operation->trace == 0)
-                return;
-        struct scope_loop *loop = operation->loop;
-        scope_span_add(&loop->spans,
-                &(struct scope_span){ .begin_ns = operation->begin_ns,
-                        .end_ns = loop->now_ns > operation->begin_ns ? loop->now_ns
-                                                                     : operation->begin_ns,
-                        .trace = operation->trace,
-                        .actor = operation->actor.actor,
-                        .kind = (uint16_t)kinds[operation->kind].done,
-                        .what = operation->what });
-}
-
 void scope_operation_finish(struct scope_operation *operation, enum scope_err err)
 {
         struct scope_loop *loop = operation->loop;
         struct scope_actor *actor = loop->system->actors[operation->actor.actor];
-        span_add(operation);
         if (operation->actor.incarnation == actor->incarnation)
                 /* jobs of one actor wait at the same time: together no longer than it did */
                 actor->usage.queued_ns +=

@@ -57,7 +57,7 @@ static enum scope_err loop_init(struct scope_system *system, unsigned index)
         loop->ready = calloc(SCOPE_ACTORS_MAX, sizeof(struct scope_actor *));
         if (loop->ready == NULL)
                 return SCOPE_ERR_MEMORY;
-        return scope_span_ring_init(&loop->spans);
+        return SCOPE_OK;
 }
 
 static void core_free(struct scope_system *system)
@@ -71,7 +71,6 @@ static void core_free(struct scope_system *system)
                 }
                 scope_message_pool_fini(&loop->pool);
                 scope_timer_heap_fini(&loop->timers);
-                scope_span_ring_fini(&loop->spans);
                 free(loop->ready);
         }
         free((void *)system->options.loop_cores);
@@ -333,21 +332,4 @@ bool scope_system_usage(const struct scope_system *system, unsigned index,
                 ret_usage->alive_ns += ret_usage->idle[i].ns;
         }
         return true;
-}
-
-static int by_end(const void *left, const void *right)
-{
-        const struct scope_span *a = left, *b = right;
-        return (a->end_ns > b->end_ns) - (a->end_ns < b->end_ns);
-}
-
-unsigned scope_system_spans(const struct scope_system *system, struct scope_span *ret_spans,
-        unsigned max)
-{
-        unsigned count = 0;
-        for (uint32_t i = 0; i < system->loop_count && count < max; i++)
-                count += scope_span_copy(&system->loops[i].spans, ret_spans + count, max - count);
-        if (count > 1 && system->loop_count > 1)
-                qsort(ret_spans, count, sizeof(*ret_spans), by_end);
-        return count;
 }

@@ -113,14 +113,3 @@ unsigned scope_system_waits(struct scope_system *system, uint64_t min_age_ns,
 
 /* Accepts NULL. Every actor's fini runs; loops are closed and must be empty.   thread  setup's */
 void scope_system_destroy(struct scope_system *system);
-
-/* What spans are for: who did what for which group, when. Ring of the newest `capacity` spans. */
-struct scope_span {
-        uint64_t begin_ns, end_ns, trace;
-        uint32_t actor;
-        uint16_t kind;
-        const char *what; /* NULL = the message kind's turn */
-};
-/* Copies up to `max` of the newest spans, oldest first; returns how many.   thread  loop 0 */
-unsigned scope_system_spans(const struct scope_system *system, struct scope_span *ret_spans,
-        unsigned max);

@@ -69,17 +69,6 @@ void scope_topology_read(struct scope_topology *ret_topology)
         ret_topology->physical_count = ret_topology->core_count;
 }
 
-void scope_topology_place(const struct scope_topology *topology, unsigned loops, unsigned compute,
-        int *ret_loop_cores, int *ret_compute_cores)
-{
-        scope_assert(topology->core_count > 0);
-        unsigned count = topology->core_count;
-        for (unsigned i = 0; i < compute; i++)
-                ret_compute_cores[i] = compute <= count ? topology->cores[i] : -1;
-        for (unsigned i = 0; i < loops; i++)
-                ret_loop_cores[i] = compute + i < count ? topology->cores[compute + i] : -1;
-}
-
 bool scope_topology_may_spin(
         const struct scope_topology *topology, unsigned loops, unsigned compute)
 {

@@ -1,4 +1,4 @@
-/* topology_hwloc.h - which cores this process may use, and which thread gets which.
+/* topology_hwloc.h - which cores this process may use, and a thread bound to one.
  * Why: unpinned gang workers often land on one core and then two threads are no faster than one.
  * (1) Only cores the process is allowed to run on are listed. (2) Everything here degrades: a
  * machine that cannot be read or a thread that cannot be bound costs speed, never the run. */
@@ -19,13 +19,6 @@ struct scope_topology {
 /* Never fails: where hwloc cannot tell, the process's affinity mask is the list.       thread  any
  * */
 void scope_topology_read(struct scope_topology *ret_topology);
-
-/* Default places. Compute workers come first and share no core as long as there are enough; loops
- * take what is left and float (-1) where nothing is.
- * out     ret_loop_cores [loops], ret_compute_cores [compute]: core number, or -1 for "not pinned"
- * thread  any */
-void scope_topology_place(const struct scope_topology *topology, unsigned loops, unsigned compute,
-        int *ret_loop_cores, int *ret_compute_cores);
 
 /* True when a waiting thread may look for work briefly (spin.h). Loops and workers seldom work at
  * the same moment and a looking thread yields, so each kind is counted alone.       thread  any */

@@ -1,50 +1,8 @@
 #include "runtime/trace.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
-
-enum scope_err scope_span_ring_init(struct scope_span_ring *ring)
-{
-        *ring = (struct scope_span_ring){ 0 };
-        if (pthread_mutex_init(&ring->lock, NULL) != 0)
-                return SCOPE_ERR_MEMORY;
-        ring->spans = calloc(SCOPE_SPANS_KEPT, sizeof(*ring->spans));
-        if (ring->spans != NULL)
-                return SCOPE_OK;
-        (void)pthread_mutex_destroy(&ring->lock);
-        return SCOPE_ERR_MEMORY;
-}
-
-void scope_span_ring_fini(struct scope_span_ring *ring)
-{
-        if (ring->spans == NULL)
-                return;
-        (void)pthread_mutex_destroy(&ring->lock);
-        free(ring->spans);
-        ring->spans = NULL;
-}
-
-void scope_span_add(struct scope_span_ring *ring, const struct scope_span *span)
-{
-        scope_assert(span->end_ns >= span->begin_ns);
-        (void)pthread_mutex_lock(&ring->lock);
-        ring->spans[ring->written++ % SCOPE_SPANS_KEPT] = *span;
-        (void)pthread_mutex_unlock(&ring->lock);
-}
-
-unsigned scope_span_copy(struct scope_span_ring *ring, struct scope_span *ret_spans, unsigned max)
-{
-        (void)pthread_mutex_lock(&ring->lock);
-        uint64_t count = ring->written < SCOPE_SPANS_KEPT ? ring->written : SCOPE_SPANS_KEPT;
-        if (count > max)
-                count = max;
-        for (uint64_t i = 0; i < count; i++)
-                ret_spans[i] = ring->spans[(ring->written - count + i) % SCOPE_SPANS_KEPT];
-        (void)pthread_mutex_unlock(&ring->lock);
-        return (unsigned)count;
-}
 
 static unsigned place_of(struct scope_usage *usage, const char *cause)
 {

@@ -1,24 +1,13 @@
-/* trace.h - what was done when, and who was idle why.
+/* trace.h - who was busy, and who was idle why.
  * Why: overlap is the product; it must be seen. Counters are written by one loop, read by any.
- * (1) A ring keeps the newest spans; a short lock guards it, taken only for turns that have a
- * trace.
- * (2) Usage counters rise only. (3) Every nanosecond from the start of the loop to its end is
+ * (1) Usage counters rise only. (2) Every nanosecond from the start of the loop to its end is
  * charged once: busy + idle = wall time, dead and stopped actors included. */
 #pragma once
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
 #include "runtime/system.h"
-
-enum { SCOPE_SPANS_KEPT = 4096 };
-
-struct scope_span_ring {
-        pthread_mutex_t lock;
-        struct scope_span *spans;
-        uint64_t written;
-};
 
 struct scope_usage {
         _Atomic uint64_t busy_ns, messages, restarts;
@@ -41,12 +30,6 @@ struct scope_loop_counts {
         uint64_t monitors, downs, unmonitored;  /* monitors = downs + unmonitored + outstanding */
         uint64_t planted;
 };
-
-enum scope_err scope_span_ring_init(struct scope_span_ring *ring);
-void scope_span_ring_fini(struct scope_span_ring *ring);
-void scope_span_add(struct scope_span_ring *ring, const struct scope_span *span); /* thread any */
-/* Up to `max` of the newest, oldest first. */
-unsigned scope_span_copy(struct scope_span_ring *ring, struct scope_span *ret_spans, unsigned max);
 
 /* Adds to a counter that only this thread writes. */
 static inline void scope_counter_add(_Atomic uint64_t *counter, uint64_t amount)

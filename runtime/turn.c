@@ -279,14 +279,11 @@ static void receive(struct scope_loop *loop, struct scope_actor *actor,
         struct scope_message *message)
 {
         const struct scope_env_ops *ops = loop->system->ops;
-        uint64_t trace = message->trace;
-        uint16_t kind = message->kind;
-        uint64_t begin_ns = loop->now_ns;
-        scope_usage_idle(&actor->usage, begin_ns);
+        scope_usage_idle(&actor->usage, loop->now_ns);
         if ((message->flags & SCOPE_MESSAGE_REQUEST) != 0)
                 message->flags |= SCOPE_FLAG_DUTY;
         loop->current = actor;
-        loop->trace = trace;
+        loop->trace = message->trace;
         if (actor->scratch.used != 0)
                 scope_arena_reset(&actor->scratch);
         actor->class_->receive(actor, actor->state, message);
@@ -294,10 +291,6 @@ static void receive(struct scope_loop *loop, struct scope_actor *actor,
         scope_usage_busy(&actor->usage, loop->now_ns);
         scope_counter_add(&actor->usage.messages, 1);
         loop->counts.turns++;
-        if (trace != 0)
-                scope_span_add(&loop->spans,
-                        &(struct scope_span){ begin_ns, loop->now_ns, trace, actor->index, kind,
-                                NULL });
 }
 
 /* One turn; false when there was no mail. */

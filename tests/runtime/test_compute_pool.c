@@ -384,29 +384,16 @@ static void test_unbindable_core_degrades(void **state)
         for (int i = 0; i < 4; i++)
                 assert_ok(scope_compute_pool_run(
                         pool, &(struct scope_job){ .run = run_nothing, .cores = 2 }));
-        assert_int_equal(scope_compute_pool_unpinned(pool), 1);
         scope_compute_pool_destroy(pool);
 }
 
-static void test_places_share_no_core_while_there_are_enough(void **state)
+static void test_topology_lists_what_may_be_used(void **state)
 {
         (void)state;
-        struct scope_topology here,
-                four = { .core_count = 4, .physical_count = 4, .cores = { 8, 9, 2, 3 } };
-        int loops[2], compute[5];
+        struct scope_topology here, four = { .core_count = 4, .physical_count = 4 };
         scope_topology_read(&here);
         assert_in_range(here.core_count, 1, SCOPE_CORES_MAX);
         assert_in_range(here.physical_count, 1, here.core_count);
-        scope_topology_place(&four, 2, 2, loops, compute);
-        assert_int_equal(compute[0], 8);
-        assert_int_equal(compute[1], 9);
-        assert_int_equal(loops[0], 2);
-        assert_int_equal(loops[1], 3);
-        scope_topology_place(&four, 2, 3, loops, compute);
-        assert_int_equal(loops[0], 3);
-        assert_int_equal(loops[1], -1);
-        scope_topology_place(&four, 1, 5, loops, compute);
-        assert_int_equal(compute[0], -1);
         assert_true(scope_topology_may_spin(&four, 4, 4));
         assert_false(scope_topology_may_spin(&four, 5, 1));
         assert_false(scope_topology_may_spin(&four, 1, 5));
@@ -455,7 +442,7 @@ int main(void)
                 cmocka_unit_test(test_time_is_charged_to_what_is_done),
                 cmocka_unit_test(test_too_many_names_lose_no_time),
                 cmocka_unit_test(test_unbindable_core_degrades),
-                cmocka_unit_test(test_places_share_no_core_while_there_are_enough),
+                cmocka_unit_test(test_topology_lists_what_may_be_used),
                 cmocka_unit_test(test_round_trip_is_reported),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

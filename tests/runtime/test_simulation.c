@@ -2,15 +2,14 @@
 
 #include "base/planted.h"
 #include "base/rng.h"
-#include "runtime/credit.h"
 #include "runtime/ledger.h"
 
 /* A small world that uses every door: askers ask servers with deadlines and monitor them,
- * servers answer now, later, by compute, wrongly or never; a keeper owns ledger and credits.
+ * servers answer now, later, by compute, wrongly or never; a keeper owns the ledger.
  * Whatever the seed does to it, what was promised must hold, and after the faults heal it must
  * finish its work. */
 
-enum { ASKERS = 3, SERVERS = 3, WORK = 40, KEY_MAX = 512, SLOTS = 4, CREDITS = 8 };
+enum { ASKERS = 3, SERVERS = 3, WORK = 40, KEY_MAX = 512, SLOTS = 4 };
 
 struct world {
         struct scope_system *system;
@@ -18,11 +17,9 @@ struct world {
         unsigned done[ASKERS]; /* survives an asker's death, as a ledger would */
         bool drained;
         const char *wrong;
-        /* What the keeper knows apart from ledger and credits. */
+        /* What the keeper knows apart from the ledger. */
         uint64_t values[KEY_MAX][SLOTS];
-        bool held[KEY_MAX];
-        uint64_t admitted, ended;
-        struct scope_credit credit;
+        uint64_t admitted;
 };
 
 struct seat {
@@ -241,7 +238,7 @@ static const struct scope_actor_class server_class = { .name = "server",
         .state_bytes = sizeof(struct server), .init = server_init, .receive = server_receive,
         .fini = server_fini };
 
-/* --- the keeper of ledger and credits --------------------------------------------------------- */
+/* --- the keeper of the ledger ----------------------------------------------------------------- */
 
 struct keeper {
         struct seat *seat;
@@ -264,11 +261,8 @@ static void keeper_step(struct scope_actor *self, struct world *world)
         switch (draw >> 16 & 3) {
         case 0:
                 if (world->admitted + 1 < KEY_MAX &&
-                        scope_credit_take(&world->credit, world->admitted + 1) == SCOPE_OK) {
-                        world->held[++world->admitted] = true;
-                        if (scope_ledger_admit(ledger, world->admitted) != SCOPE_OK)
-                                wrong(world, "a new key was refused");
-                }
+                        scope_ledger_admit(ledger, ++world->admitted) != SCOPE_OK)
+                        wrong(world, "a new key was refused");
                 break;
         case 1:
                 if (scope_ledger_set(ledger, key, slot, value, NULL) == SCOPE_OK &&
@@ -282,16 +276,7 @@ static void keeper_step(struct scope_actor *self, struct world *world)
                 if (scope_ledger_end(ledger, key, slot, 0) != SCOPE_OK &&
                         scope_ledger_live(ledger, key))
                         wrong(world, "a live key did not end");
-                if (!scope_ledger_live(ledger, key)) {
-                        (void)scope_credit_give(&world->credit, key); /* again is refused */
-                        world->held[key] = false;
-                }
         }
-        uint32_t held = 0;
-        for (int k = 0; k < KEY_MAX; k++)
-                held += world->held[k];
-        if (held != world->credit.held)
-                wrong(world, "credits drifted");
 }
 
 static void keeper_receive(struct scope_actor *self, void *state, struct scope_message *message)
@@ -351,7 +336,6 @@ static struct scope_sim_result simulate(uint64_t seed, uint32_t faults, char *te
         assert_non_null(world);
         options.seed = seed;
         options.restarts_max = 60;
-        assert_ok(scope_credit_init(&world->credit, CREDITS));
         assert_ok(scope_simulation_create(&options, &sim, &world->system));
         for (unsigned a = 0; a < ASKERS; a++)
                 seat_add(world, "asker", a, &asker_class, &seats[a], &world->askers[a]);
@@ -369,7 +353,6 @@ static struct scope_sim_result simulate(uint64_t seed, uint32_t faults, char *te
                 (void)snprintf(text, bytes, "run: %s: %s", scope_err_name(err),
                         scope_system_cause(world->system));
         scope_system_destroy(world->system);
-        scope_credit_fini(&world->credit);
         free(world);
         return result;
 }
