@@ -2,19 +2,39 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/check.h"
+#include "runtime/topology_hwloc.h"
+
+enum { DEFAULT_CORES_MAX = 16 };
 
 struct core_range {
         unsigned first, last;
 };
 
-/* "cpu", "cpu:0-1" or "cpu:3". */
-static enum scope_err read_device(const struct scope_placement *placement, unsigned online,
-        struct core_range *ret_range, struct scope_diag *diag)
+/* The cores of the machine that this process may use. */
+struct allowed {
+        bool core[SCOPE_CORES_MAX];
+        unsigned first, last;
+};
+
+static void find_allowed(const struct scope_topology *here, struct allowed *ret_allowed)
 {
-        struct core_range range = { 0, online - 1 };
+        struct allowed allowed = { .first = SCOPE_CORES_MAX - 1 };
+        for (unsigned i = 0; i < here->core_count; i++) {
+                unsigned core = here->cores[i] < 0 ? 0 : (unsigned)here->cores[i];
+                allowed.core[core] = true;
+                allowed.first = core < allowed.first ? core : allowed.first;
+                allowed.last = core > allowed.last ? core : allowed.last;
+        }
+        *ret_allowed = allowed;
+}
+
+/* "cpu", "cpu:0-1" or "cpu:3". */
+static enum scope_err read_device(const struct scope_placement *placement,
+        const struct allowed *allowed, struct core_range *ret_range, struct scope_diag *diag)
+{
+        struct core_range range = { allowed->first, allowed->last };
         const char *device = placement->device;
         int used = 0;
         if (strncmp(device, "cuda:", 5) == 0)
@@ -35,22 +55,22 @@ static enum scope_err read_device(const struct scope_placement *placement, unsig
                         "placement of role \"%s\": \"%s\" is not a device; write \"cpu\", "
                         "\"cpu:0-1\" or \"cuda:0\"",
                         placement->role, device);
-        if (range.last >= online)
-                return scope_diag_set(diag, SCOPE_ERR_NOT_FOUND,
-                        "placement of role \"%s\" names core %u; this machine has cores 0 to %u",
-                        placement->role, range.last, online - 1);
+        for (unsigned core = range.first; strcmp(device, "cpu") != 0 && core <= range.last; core++)
+                if (core > allowed->last || !allowed->core[core])
+                        return scope_diag_set(diag, SCOPE_ERR_NOT_FOUND,
+                                "placement of role \"%s\" names core %u; what this program may "
+                                "use lies from %u to %u",
+                                placement->role, core, allowed->first, allowed->last);
         *ret_range = range;
         return SCOPE_OK;
 }
 
-/* Worker number of a core that some placement names. */
-static unsigned worker_of(const struct scope_cores *cores, unsigned core)
+/* Number of the first worker whose core is not below `core`. */
+static unsigned worker_from(const struct scope_cores *cores, unsigned core)
 {
         unsigned at = 0;
-        while (cores->compute[at] != (int)core) {
+        while (at < cores->compute_count && cores->compute[at] < (int)core)
                 at++;
-                scope_assert(at < cores->compute_count);
-        }
         return at;
 }
 
@@ -58,14 +78,15 @@ static unsigned worker_of(const struct scope_cores *cores, unsigned core)
 static struct scope_workers part(
         const struct scope_cores *cores, struct core_range range, unsigned index, unsigned count)
 {
-        unsigned size = range.last - range.first + 1;
+        unsigned first = worker_from(cores, range.first);
+        unsigned size = worker_from(cores, range.last + 1) - first;
+        scope_assert(size > 0);
         unsigned begin = index % size, end = begin + 1;
         if (count <= size) {
                 begin = index * size / count;
                 end = (index + 1) * size / count;
         }
-        return (struct scope_workers){ (uint16_t)worker_of(cores, range.first + begin),
-                (uint16_t)(end - begin) };
+        return (struct scope_workers){ (uint16_t)(first + begin), (uint16_t)(end - begin) };
 }
 
 static enum scope_err place(struct scope_cores *cores, const struct scope_placement *placement,
@@ -123,19 +144,24 @@ enum scope_err scope_cores_find(const struct scope_pipeline_options *options,
         struct core_range ranges[SCOPE_PLACEMENTS_MAX];
         struct scope_cores cores = { .loop = -1 };
         bool named[SCOPE_CORES_MAX] = { false };
-        long found = sysconf(_SC_NPROCESSORS_ONLN);
-        unsigned online = found < 1 ? 1 : found > SCOPE_CORES_MAX ? SCOPE_CORES_MAX
-                                                                  : (unsigned)found;
+        struct scope_topology here;
+        struct allowed allowed;
+        scope_topology_read(&here);
+        find_allowed(&here, &allowed);
         for (uint32_t i = 0; i < options->placement_count; i++) {
                 enum scope_err err =
-                        read_device(&options->placement[i], online, &ranges[i], diag);
+                        read_device(&options->placement[i], &allowed, &ranges[i], diag);
                 if (err != SCOPE_OK)
                         return err;
                 for (unsigned core = ranges[i].first; core <= ranges[i].last; core++)
-                        named[core] = true;
+                        named[core] = allowed.core[core];
         }
-        for (unsigned core = 0; core < online; core++)
-                if (named[core] || (options->placement_count == 0 && core < 16))
+        /* Physical cores come first in the list: so few share one as can be. */
+        for (unsigned i = 0; options->placement_count == 0 && i < here.core_count &&
+                i < DEFAULT_CORES_MAX; i++)
+                named[here.cores[i] < 0 ? 0 : here.cores[i]] = true;
+        for (unsigned core = allowed.first; core <= allowed.last; core++)
+                if (named[core])
                         cores.compute[cores.compute_count++] = (int)core;
         for (uint32_t i = 0; i < options->placement_count; i++) {
                 enum scope_err err = place(&cores, &options->placement[i], ranges[i], diag);

@@ -1,7 +1,8 @@
 /* placement.h - which cores and devices do what: [[placement]] read against this machine.
  * Why: roles are placed by name in a file, jobs run on workers by number; in between a range is
  * shared out among the actors of a role, and what is not here is refused before anything starts.
- * (1) Workers are the named cores in rising order; without any placement all cores do all work.
+ * (1) Workers are the named cores in rising order; without any placement all that this process may
+ * use, at most 16, do all work.
  * (2) `count` actors share their range: its parts where there are enough cores, else turns. */
 #pragma once
 

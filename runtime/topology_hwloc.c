@@ -10,7 +10,7 @@
 
 static void add_core(struct scope_topology *topology, int core)
 {
-        if (topology->core_count < SCOPE_CORES_MAX)
+        if (core < SCOPE_CORES_MAX && topology->core_count < SCOPE_CORES_MAX)
                 topology->cores[topology->core_count++] = core;
 }
 

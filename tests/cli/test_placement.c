@@ -1,3 +1,4 @@
+#include <sched.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -72,6 +73,30 @@ static void test_roles_keep_to_their_cores(void **state)
         assert_int_equal(cores.learner.count, 2);
 }
 
+/* As in a container that was given some of the machine's cores. */
+static void test_only_cores_that_may_be_used_are_taken(void **state)
+{
+        (void)state;
+        cpu_set_t before, one;
+        if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+                test_skip("this machine has one core");
+        assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+        CPU_ZERO(&one);
+        CPU_SET(1, &one);
+        assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+        assert_ok(scope_cores_find(&options, &cores, &diag));
+        assert_int_equal(cores.compute_count, 1);
+        assert_int_equal(cores.compute[0], 1);
+        add("rollout", "cpu", 1);
+        assert_ok(scope_cores_find(&options, &cores, &diag));
+        assert_int_equal(cores.compute_count, 1);
+        assert_int_equal(cores.rollout[0].first, 0);
+        (void)clear(NULL);
+        add("rollout", "cpu:0-1", 1);
+        expect_refused(SCOPE_ERR_NOT_FOUND, "names core 0; what this program may use lies from 1");
+        assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
+}
+
 static void test_more_actors_than_cores_take_turns(void **state)
 {
         (void)state;
@@ -90,7 +115,7 @@ static void test_what_is_not_here_is_refused(void **state)
         add("rollout", "cuda:0-3", 4);
         expect_refused(SCOPE_ERR_UNSUPPORTED, "no CUDA plug-in");
         add("rollout", "cpu:0-9999", 1);
-        expect_refused(SCOPE_ERR_NOT_FOUND, "names core 9999");
+        expect_refused(SCOPE_ERR_NOT_FOUND, "what this program may use lies from");
         add("rollout", "cpu:1-0", 1);
         expect_refused(SCOPE_ERR_ARGUMENT, "is not a device");
         add("rollout", "cpu:0x", 1);
@@ -115,6 +140,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup(test_without_placement_all_do_everything, clear),
                 cmocka_unit_test_setup(test_roles_keep_to_their_cores, clear),
+                cmocka_unit_test_setup(test_only_cores_that_may_be_used_are_taken, clear),
                 cmocka_unit_test_setup(test_more_actors_than_cores_take_turns, clear),
                 cmocka_unit_test_setup(test_what_is_not_here_is_refused, clear),
         };
