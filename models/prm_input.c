@@ -5,25 +5,16 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "models/tokenizer.h"
+#include "schemas/scope_string.h"
 
 static const char mark[] = "<extra_0>";
-
-/* The one id of a word that is an added token; UINT32_MAX when it is none. */
-static uint32_t id_of(const struct scope_tokenizer *tokenizer, const char *word)
-{
-        uint32_t ids[2];
-        size_t count = 0;
-        if (scope_tokenizer_encode(tokenizer, word, strlen(word), ids, 2, &count) != SCOPE_OK)
-                return UINT32_MAX;
-        return count == 1 ? ids[0] : UINT32_MAX;
-}
 
 enum scope_prm_form scope_prm_form_of(
         const struct scope_tokenizer *tokenizer, enum scope_head head)
 {
         if (head == SCOPE_HEAD_CLASSES)
                 return SCOPE_PRM_FORM_LINES;
-        if (head == SCOPE_HEAD_REWARD && id_of(tokenizer, mark) != UINT32_MAX)
+        if (head == SCOPE_HEAD_REWARD && scope_tokenizer_id(tokenizer, mark) != SCOPE_TOKEN_NONE)
                 return SCOPE_PRM_FORM_MARKS;
         return SCOPE_PRM_FORM_NONE;
 }
@@ -36,12 +27,9 @@ static void add_clean(struct scope_text *out, struct scope_string text)
         uint32_t begin = 0;
         for (uint32_t at = 0; at < text.bytes;) {
                 size_t skip = 0;
-                for (size_t i = 0; i < sizeof structure / sizeof *structure && skip == 0; i++) {
-                        size_t bytes = strlen(structure[i]);
-                        if (text.bytes - at >= bytes &&
-                                memcmp(text.at + at, structure[i], bytes) == 0)
-                                skip = bytes;
-                }
+                for (size_t i = 0; i < sizeof structure / sizeof *structure && skip == 0; i++)
+                        if (scope_string_begins(text, at, structure[i]))
+                                skip = strlen(structure[i]);
                 if (skip == 0) {
                         at++;
                         continue;
@@ -90,7 +78,7 @@ static enum scope_err make_marks(const struct scope_tokenizer *tokenizer,
         struct scope_prm_input *input)
 {
         struct scope_text text = { 0 };
-        uint32_t id = id_of(tokenizer, mark), found = 0;
+        uint32_t id = scope_tokenizer_id(tokenizer, mark), found = 0;
         scope_prm_marked_text(problem, steps, step_count, &text);
         enum scope_err err = encode(tokenizer, &text, input);
         scope_text_fini(&text);
