@@ -9,7 +9,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "actors/pipeline.h"
@@ -28,6 +27,7 @@
 #include "cli/version.h"
 #include "cli/warmup.h"
 #include "models/comm.h"
+#include "runtime/clock.h"
 #include "runtime/ledger.h"
 #include "runtime/system.h"
 
@@ -58,9 +58,7 @@ static uint64_t peak_rss(void)
 
 static double now_s(void)
 {
-        struct timespec now;
-        (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail for this clock */
-        return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+        return (double)scope_clock_ns(CLOCK_MONOTONIC) * 1e-9;
 }
 
 /* --- the run directory ---------------------------------------------------------------------- */

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include "actors/idle.h"
 #include "actors/stages.h"
@@ -16,6 +15,7 @@
 #include "cli/idle_shares.h"
 #include "cli/stage_play.h"
 #include "models/prompt_format.h"
+#include "runtime/clock.h"
 #include "runtime/system.h"
 #include "tasks/dataset.h"
 
@@ -184,9 +184,7 @@ static void show_live(struct scope_show *show)
 /* One key=value line every 30 s where nobody watches; with slow steps their lines are enough. */
 static void summarise(struct scope_show *show, const struct scope_terminal_step *line)
 {
-        struct timespec now;
-        (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail for this clock */
-        double seconds = (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+        double seconds = (double)scope_clock_ns(CLOCK_MONOTONIC) * 1e-9;
         if (show->terminal.tty || seconds - show->summary_s < 30 ||
                 line->step < show->summary_step + SUMMARY_STEPS)
                 return;
@@ -219,15 +217,16 @@ static void trained(
         show->entropy += or_zero(find(metrics, count, "entropy/mean"));
         show->curve_steps++;
         show->repaired += or_zero(find(metrics, count, "scope/repaired"));
-        show->rejected += or_zero(find(metrics, count, "scope/rejected"));
         show->degraded += or_zero(find(metrics, count, "scope/degraded"));
         show->eligible += or_zero(find(metrics, count, "scope/eligible_frac")) * groups;
         show->groups += groups;
         show->staleness += or_zero(find(metrics, count, "staleness/mean"));
         show->staleness_max =
                 fmax(show->staleness_max, or_zero(find(metrics, count, "staleness/max")));
-        if (find(metrics, count, "teacher/calls") > 0)
+        if (find(metrics, count, "teacher/calls") > 0) {
                 show->calls = (uint64_t)find(metrics, count, "teacher/calls");
+                show->rejected = (uint64_t)find(metrics, count, "teacher/rejected");
+        }
         show->trained_tokens += or_zero(find(metrics, count, "tokens/batch"));
         show->trained_s += or_zero(find(metrics, count, "time/train"));
         keep_seconds(show, or_zero(seconds));
@@ -333,7 +332,7 @@ void scope_show_result(const struct scope_show *show, struct scope_run_result *r
         memcpy(result->curve, show->curve, sizeof result->curve);
         result->curve_count = show->curve_count;
         result->repaired = (uint64_t)show->repaired;
-        result->rejected = (uint64_t)show->rejected;
+        result->rejected = show->rejected;
         result->degraded = (uint64_t)show->degraded;
         result->eligible = show->eligible;
         result->trained_tokens = (uint64_t)show->trained_tokens;

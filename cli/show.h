@@ -31,9 +31,9 @@ struct scope_show {
         uint64_t busy_ns[SCOPE_SHOW_ACTORS_MAX], alive_ns[SCOPE_SHOW_ACTORS_MAX];
         struct scope_curve_point curve[SCOPE_CURVE_MAX];
         uint32_t curve_count;
-        double all_wrong, entropy, staleness, staleness_max, repaired, rejected, degraded, eligible,
-                groups;
-        uint64_t curve_steps, steps, first_step, calls;
+        double all_wrong, entropy, staleness, staleness_max, repaired, degraded, eligible, groups;
+        uint64_t curve_steps, steps, first_step;
+        uint64_t calls, rejected; /* of the teacher; of its answers */
         double trained_tokens, trained_s;
         char waits[160]; /* who waits for what, of the last such notice */
         double reward; /* of the step before */

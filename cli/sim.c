@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/rng.h"
@@ -14,6 +13,7 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/sim_run.h"
+#include "runtime/clock.h"
 
 enum { THREADS_MAX = 256, ALL_FAULTS = (1 << SCOPE_FAULT_COUNT) - 1, SHOWN_MAX = 10 };
 static const uint64_t SEEDS_MAX = 10000000;
@@ -49,9 +49,7 @@ struct worker {
 
 static double clock_s(clockid_t id)
 {
-        struct timespec now;
-        (void)clock_gettime(id, &now); /* both clocks are always there */
-        return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+        return (double)scope_clock_ns(id) * 1e-9;
 }
 
 /* --- what was asked ------------------------------------------------------------------------- */

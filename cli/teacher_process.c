@@ -13,23 +13,30 @@
 #include <unistd.h>
 
 #include "actors/options.h"
+#include "runtime/clock.h"
 
 extern char **environ;
 
-enum { START_MS = 10000, STOP_TRIES = 100 };
+enum { START_S = 60, STOP_TRIES = 100 };
 
-/* Reads the first line of `fd`, at most START_MS. */
+/* Reads the first line of `fd`: as long as the child lives, at most START_S. */
 static enum scope_err read_line(int fd, char *line, size_t bytes, struct scope_diag *diag)
 {
+        const uint64_t until_ns = scope_clock_ns(CLOCK_MONOTONIC) + START_S * 1000000000ull;
         size_t count = 0;
         while (count + 1 < bytes) {
                 struct pollfd wait = { .fd = fd, .events = POLLIN };
-                int ready = poll(&wait, 1, START_MS);
+                uint64_t now_ns = scope_clock_ns(CLOCK_MONOTONIC);
+                int ready = poll(
+                        &wait, 1, now_ns < until_ns ? (int)((until_ns - now_ns) / 1000000) : 0);
                 if (ready < 0 && errno == EINTR)
                         continue;
                 if (ready <= 0)
                         return scope_diag_set(diag, SCOPE_ERR_DEADLINE,
-                                "the built-in teacher did not start within %d s", START_MS / 1000);
+                                "the built-in teacher did not start within %d s: free the machine, "
+                                "or start it by hand (\"scope-runtime teacher\") and name its "
+                                "address in teacher.url",
+                                START_S);
                 ssize_t got = read(fd, line + count, 1);
                 if (got <= 0)
                         return scope_diag_set(diag, SCOPE_ERR_IO,

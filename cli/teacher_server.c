@@ -17,6 +17,7 @@
 #include "base/check.h"
 #include "cli/recording.h"
 #include "base/rng.h"
+#include "runtime/clock.h"
 #include "tasks/dataset.h"
 #include "tasks/pooling_script.h"
 #include "tasks/teacher_solutions.h"
@@ -60,13 +61,6 @@ struct scope_teacher_server {
         struct pollfd *polls;  /* [concurrency + 2] */
 };
 
-static uint64_t now_ns(void)
-{
-        struct timespec now;
-        (void)clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 /* ---- waiting ---- */
 
 static void suspend(struct call *call)
@@ -74,7 +68,7 @@ static void suspend(struct call *call)
         struct scope_teacher_server *server = call->server;
         scope_assert(server->waiting_count < server->options.concurrency);
         uint64_t latency = call->response.latency_ns;
-        call->due_ns = call->response.hang ? UINT64_MAX : now_ns() + latency;
+        call->due_ns = call->response.hang ? UINT64_MAX : scope_clock_ns(CLOCK_MONOTONIC) + latency;
         call->state = STATE_WAITING;
         server->waiting[server->waiting_count++] = call;
         MHD_suspend_connection(call->connection);
@@ -317,7 +311,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 static int wait_ms(const struct scope_teacher_server *server)
 {
         MHD_UNSIGNED_LONG_LONG daemon_ms;
-        uint64_t now = now_ns(), wait = UINT64_MAX;
+        uint64_t now = scope_clock_ns(CLOCK_MONOTONIC), wait = UINT64_MAX;
         if (MHD_get_timeout(server->daemon, &daemon_ms) == MHD_YES)
                 wait = daemon_ms;
         for (uint32_t i = 0; i < server->waiting_count; i++) {
@@ -346,7 +340,7 @@ static uint32_t fill_polls(struct scope_teacher_server *server, int epoll)
 /* From the end, because resume moves the last one into the place. */
 static void resume_some(struct scope_teacher_server *server, uint32_t polled)
 {
-        uint64_t now = now_ns();
+        uint64_t now = scope_clock_ns(CLOCK_MONOTONIC);
         for (uint32_t i = server->waiting_count; i > 0; i--) {
                 short seen = i + 1 < polled ? server->polls[i + 1].revents : 0;
                 if ((seen & (POLLRDHUP | POLLHUP | POLLERR)) != 0)

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "algorithm/grade.h"
@@ -21,6 +20,7 @@
 #include "models/hf_directory.h"
 #include "models/tokenizer.h"
 #include "models/trainer.h"
+#include "runtime/clock.h"
 #include "runtime/compute_pool.h"
 #include "tasks/dataset.h"
 
@@ -41,9 +41,7 @@ struct warmup {
 
 static double now_s(void)
 {
-        struct timespec now;
-        (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail for this clock */
-        return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+        return (double)scope_clock_ns(CLOCK_MONOTONIC) * 1e-9;
 }
 
 /* --- one step ------------------------------------------------------------------------------- */

@@ -8,6 +8,15 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
+
+/* The real clock, or a thread's or process's.     thread  any */
+static inline uint64_t scope_clock_ns(clockid_t clock)
+{
+        struct timespec now = { 0 };
+        (void)clock_gettime(clock, &now); /* a clock that does not exist reads 0 */
+        return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
 
 struct scope_clock {
         uint64_t base_ns, base_ticks;   /* the last sync */

@@ -9,20 +9,14 @@
 #include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <time.h>
+
+#include "runtime/clock.h"
 
 enum { SCOPE_SPIN_NS_MIN = 500, SCOPE_SPIN_NS_MAX = 20000 };
 
 struct scope_spin {
         uint32_t budget_ns;
 };
-
-static inline uint64_t scope_clock_ns(clockid_t clock)
-{
-        struct timespec now = { 0 };
-        (void)clock_gettime(clock, &now); /* a clock that does not exist reads 0 */
-        return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static inline void scope_spin_relax(void)
 {

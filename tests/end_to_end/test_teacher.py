@@ -102,9 +102,10 @@ def test_every_fault_is_survived(world):
 
 
 def test_always_wrong_teaches_nothing(world):
-    world.train(sets={**QUICK, 'solver.faults': 'wrong=1'})
+    said = json.loads(world.train('--json', sets={**QUICK, 'solver.faults': 'wrong=1'}).out)
     counts = expect_done(world, 6)['teacher']
     expect(counts['rejected'] > 0, counts)
+    expect_equal(said['rejected'], counts['rejected'], 'rejected in the result and in status.json')
     expect_equal(counts['salvaged'], 0, 'salvaged')
 
 
