@@ -263,4 +263,5 @@ const struct scope_command scope_bench_arms_command = { .name = "bench arms",
         .help = "arms beside each other over paired seeds, with intervals",
         .flags = rows,
         .base = &flags,
+        .takes = SCOPE_TAKES_SET | SCOPE_TAKES_MAX_STEPS,
         .run = command };

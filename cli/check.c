@@ -96,5 +96,6 @@ const struct scope_command scope_check_command = {
         .name = "check",
         .words = "CONFIG...",
         .help = "check a configuration; print all of it, with where each value comes from",
+        .takes = SCOPE_TAKES_CONFIG | SCOPE_TAKES_DRY_RUN,
         .run = check,
 };

@@ -15,12 +15,28 @@ enum scope_exit {
         SCOPE_EXIT_INTERRUPTED = 130, /* a checkpoint was written */
 };
 
+/* Options of all commands that this one has a use for; --json, --help and --version are taken by
+ * every one. */
+enum scope_takes {
+        SCOPE_TAKES_SET = 1,
+        SCOPE_TAKES_NAME = 2,
+        SCOPE_TAKES_MAX_STEPS = 4,
+        SCOPE_TAKES_RESUME = 8,
+        SCOPE_TAKES_DRY_RUN = 16,
+        SCOPE_TAKES_VERBOSE = 32,
+        SCOPE_TAKES_QUIET = 64,
+        /* of whoever reads a configuration */
+        SCOPE_TAKES_CONFIG = SCOPE_TAKES_SET | SCOPE_TAKES_NAME | SCOPE_TAKES_MAX_STEPS,
+        SCOPE_TAKES_ALL = 127
+};
+
 struct scope_command {
         const char *name;  /* "check", "bench arms" */
         const char *words; /* what follows it, for --help: "CONFIG..." */
         const char *help;
         const struct scope_option *flags; /* its own, as --key; a key of one letter as -k */
         void *base;                       /* the struct they fill, with their defaults first */
+        unsigned takes;                   /* enum scope_takes */
         enum scope_exit (*run)(const struct scope_arguments *arguments);
 };
 

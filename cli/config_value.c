@@ -21,8 +21,8 @@ static const struct unit duration_units[] = {
         { "ms", 1e6 },    { "us", 1e3 },   { "ns", 1 },   { NULL, 0 },
 };
 static const struct unit size_units[] = {
-        { "TiB", 0x1p40 }, { "GiB", 0x1p30 }, { "MiB", 0x1p20 }, { "KiB", 0x1p10 }, { "TB", 1e12 },
-        { "GB", 1e9 },     { "MB", 1e6 },     { "kB", 1e3 },     { "B", 1 },        { NULL, 0 },
+        { "TiB", 0x1p40 }, { "TB", 1e12 },    { "GiB", 0x1p30 }, { "GB", 1e9 }, { "MiB", 0x1p20 },
+        { "MB", 1e6 },     { "KiB", 0x1p10 }, { "kB", 1e3 },     { "B", 1 },    { NULL, 0 },
 };
 
 static const struct unit *units_of(const struct scope_option *row)

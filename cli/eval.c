@@ -208,8 +208,9 @@ static enum scope_exit command(const struct scope_arguments *arguments)
 }
 
 const struct scope_command scope_eval_command = { .name = "eval",
-        .words = "CONFIG...",
+        .words = "CONFIG... | --samples FILE",
         .help = "pass@k, majority, lengths and diversity of a policy on data.eval, or of a file",
         .flags = rows,
         .base = &flags,
+        .takes = SCOPE_TAKES_CONFIG,
         .run = command };

@@ -26,7 +26,7 @@ static struct export_flags {
 static const struct scope_option rows[] = {
         SCOPE_ENUM_OPTION(export_flags, dtype, "f32", dtypes,
                 "of the weights; a directory holds f32 or bf16, a .gguf any"),
-        SCOPE_SIZE_OPTION(export_flags, shard, "5000000000", 1, 1e15,
+        SCOPE_SIZE_OPTION(export_flags, shard, "5GB", 1, 1e15,
                 "largest safetensors file of a directory"),
         SCOPE_OPTION_END,
 };

@@ -353,7 +353,7 @@ static enum scope_exit command(const struct scope_arguments *arguments)
 const struct scope_command scope_generate_command = {
         .name = "generate",
         .words = "[FILE.jsonl]",
-        .help = "continues prompts: JSON Lines in, JSON Lines out",
+        .help = "continue prompts: JSON Lines in, JSON Lines out",
         .flags = rows,
         .base = &flags,
         .run = command,

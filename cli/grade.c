@@ -47,9 +47,8 @@ static enum scope_exit command(const struct scope_arguments *arguments)
         struct scope_text line = { 0 };
         struct scope_diag diag = { "" };
         const json_t *object = NULL;
-        if (arguments->word_count > 1 || arguments->set_count > 0) {
-                (void)fprintf(stderr, "error: grade reads one file, or standard input; its "
-                        "settings are options, as --percent ratio\n");
+        if (arguments->word_count > 1) {
+                (void)fprintf(stderr, "error: grade reads one file, or standard input\n");
                 return SCOPE_EXIT_USAGE;
         }
         const char *path = arguments->word_count > 0 ? arguments->words[0] : NULL;

@@ -27,18 +27,24 @@ enum common {
 
 static const struct common_option {
         const char *flag, *letter, *value, *help; /* value "[=STEP]": may be left out */
+        unsigned takes;                           /* 0 = every command does */
 } common_options[] = {
-        [COMMON_SET] = { "--set", NULL, "a.b=c", "set one configuration key; may be repeated" },
-        [COMMON_NAME] = { "--name", NULL, "NAME", "name of the run and its directory" },
-        [COMMON_MAX_STEPS] = { "--max-steps", NULL, "N", "stop after N steps" },
+        [COMMON_SET] = { "--set", NULL, "a.b=c", "set one configuration key; may be repeated",
+                SCOPE_TAKES_SET },
+        [COMMON_NAME] = { "--name", NULL, "NAME", "name of the run and its directory",
+                SCOPE_TAKES_NAME },
+        [COMMON_MAX_STEPS] = { "--max-steps", NULL, "N", "stop after N steps",
+                SCOPE_TAKES_MAX_STEPS },
         [COMMON_RESUME] = { "--resume", NULL, "[=STEP]",
-                "go on from the last checkpoint, or from STEP's" },
-        [COMMON_DRY_RUN] = { "--dry-run", NULL, NULL, "say what would be done, and stop" },
-        [COMMON_JSON] = { "--json", NULL, NULL, "print one JSON object on standard output" },
-        [COMMON_VERBOSE] = { "--verbose", "-v", NULL, "more on each step" },
-        [COMMON_QUIET] = { "--quiet", "-q", NULL, "warnings only" },
-        [COMMON_HELP] = { "--help", "-h", NULL, "this; after a command, what it takes" },
-        [COMMON_VERSION] = { "--version", NULL, NULL, "version of the program and its libraries" },
+                "go on from the last checkpoint, or from STEP's", SCOPE_TAKES_RESUME },
+        [COMMON_DRY_RUN] = { "--dry-run", NULL, NULL, "say what would be done, and stop",
+                SCOPE_TAKES_DRY_RUN },
+        [COMMON_JSON] = { "--json", NULL, NULL, "print JSON on standard output", 0 },
+        [COMMON_VERBOSE] = { "--verbose", "-v", NULL, "more on each step", SCOPE_TAKES_VERBOSE },
+        [COMMON_QUIET] = { "--quiet", "-q", NULL, "warnings only", SCOPE_TAKES_QUIET },
+        [COMMON_HELP] = { "--help", "-h", NULL, "this; after a command, what it takes", 0 },
+        [COMMON_VERSION] = { "--version", NULL, NULL, "version of the program and its libraries",
+                0 },
 };
 enum { COMMON_COUNT = sizeof common_options / sizeof common_options[0] };
 
@@ -261,8 +267,8 @@ static enum scope_err take_own(const struct scope_command *command,
         return SCOPE_OK;
 }
 
-static enum scope_err take_option(int count, char *const *argv,
-        struct scope_arguments *arguments, int *ret_used, struct scope_diag *diag)
+static enum scope_err take_option(int count, char *const *argv, struct scope_arguments *arguments,
+        unsigned *given, int *ret_used, struct scope_diag *diag)
 {
         struct taken taken = { .flag = argv[0], .flag_bytes = strcspn(argv[0], "=") };
         char flag[FLAG_BYTES_MAX];
@@ -274,6 +280,7 @@ static enum scope_err take_option(int count, char *const *argv,
                 if (!is_flag(&taken, option->flag) && !is_flag(&taken, option->letter))
                         continue;
                 enum scope_err err = SCOPE_OK;
+                *given |= option->takes;
                 if (option->value == NULL && taken.value != NULL)
                         err = scope_diag_set(diag, SCOPE_ERR_ARGUMENT, "%s takes no value",
                                 option->flag);
@@ -292,12 +299,26 @@ static enum scope_err take_option(int count, char *const *argv,
         return unknown_option(command, argv[0], diag);
 }
 
+/* An option without effect is a mistake of whoever gave it. */
+static enum scope_err check_taken(
+        const struct scope_command *command, unsigned given, struct scope_diag *diag)
+{
+        for (int i = 0; command != NULL && i < COMMON_COUNT; i++)
+                if ((common_options[i].takes & given & ~command->takes) != 0)
+                        return scope_diag_set(diag, SCOPE_ERR_ARGUMENT,
+                                "\"%s\" has no use for %s; `scope-runtime %s --help` lists what "
+                                "it takes",
+                                command->name, common_options[i].flag, command->name);
+        return SCOPE_OK;
+}
+
 enum scope_err scope_arguments_parse(int argc, char *const *argv,
         const struct scope_command *const *commands, struct scope_arguments *ret_arguments,
         struct scope_diag *diag)
 {
         struct scope_arguments arguments = { .max_steps = -1, .resume = SCOPE_RESUME_NO };
         bool options_over = false;
+        unsigned given = 0; /* enum scope_takes */
         int used = 1;
         for (int i = 1; i < argc; i += used) {
                 enum scope_err err = SCOPE_OK;
@@ -305,7 +326,7 @@ enum scope_err scope_arguments_parse(int argc, char *const *argv,
                 if (!options_over && strcmp(argv[i], "--") == 0) {
                         options_over = true;
                 } else if (!options_over && argv[i][0] == '-' && argv[i][1] != 0) {
-                        err = take_option(argc - i, argv + i, &arguments, &used, diag);
+                        err = take_option(argc - i, argv + i, &arguments, &given, &used, diag);
                 } else {
                         if (arguments.command == NULL && arguments.word_count == 0)
                                 err = take_command(commands, argc - i, argv + i, &arguments,
@@ -324,7 +345,8 @@ enum scope_err scope_arguments_parse(int argc, char *const *argv,
                         return err;
         }
         *ret_arguments = arguments;
-        return SCOPE_OK;
+        return arguments.help || arguments.version ? SCOPE_OK
+                                                   : check_taken(arguments.command, given, diag);
 }
 
 /* --- help ------------------------------------------------------------------------------------- */
@@ -343,7 +365,7 @@ static void help_flags(const struct scope_command *command, struct scope_text *t
                 scope_text_format(text, "  %-22s %s%s%s", left, row->help,
                         range.count != 0 ? "; " : "", range.count != 0 ? range.bytes : "");
                 if (row->standard != NULL && row->standard[0] != 0 &&
-                        row->type != SCOPE_OPTION_BOOL)
+                        strcmp(row->standard, "\"\"") != 0 && row->type != SCOPE_OPTION_BOOL)
                         scope_text_format(text, " (default %s)", row->standard);
                 scope_text_string(text, "\n");
         }
@@ -354,8 +376,8 @@ void scope_arguments_help(const struct scope_command *const *commands,
         const struct scope_command *command, struct scope_text *text)
 {
         if (command != NULL) {
-                scope_text_format(text, "scope-runtime %s %s\n%s\n", command->name, command->words,
-                        command->help);
+                scope_text_format(text, "scope-runtime %s%s%s\n%s\n", command->name,
+                        command->words[0] != 0 ? " " : "", command->words, command->help);
                 if (command->flags != NULL)
                         scope_text_string(text, "\nIts options:\n");
                 help_flags(command, text);
@@ -374,6 +396,8 @@ void scope_arguments_help(const struct scope_command *const *commands,
                 const struct common_option *option = &common_options[i];
                 const char *value = option->value != NULL ? option->value : "";
                 char left[64];
+                if (command != NULL && (option->takes & ~command->takes) != 0)
+                        continue;
                 (void)snprintf(left, sizeof left, "%s%s%s%s%s",
                         option->letter != NULL ? option->letter : "",
                         option->letter != NULL ? ", " : "", option->flag,

@@ -467,5 +467,6 @@ const struct scope_command scope_plan_command = {
         .help = "memory, rates, the knee, the best split of devices and the teacher's bill",
         .flags = rows,
         .base = &flags,
+        .takes = SCOPE_TAKES_CONFIG,
         .run = run,
 };

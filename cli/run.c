@@ -512,4 +512,5 @@ static enum scope_exit command(const struct scope_arguments *arguments)
 const struct scope_command scope_run_command = { .name = "run",
         .words = "CONFIG...",
         .help = "train; the command word may be left out",
+        .takes = SCOPE_TAKES_ALL,
         .run = command };

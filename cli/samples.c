@@ -151,4 +151,5 @@ const struct scope_command scope_samples_command = { .name = "samples",
         .help = "a few problems as training sees them: ids, steps, reward of the reference",
         .flags = rows,
         .base = &flags,
+        .takes = SCOPE_TAKES_CONFIG,
         .run = command };

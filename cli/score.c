@@ -422,7 +422,7 @@ static enum scope_exit command(const struct scope_arguments *arguments)
         long online = sysconf(_SC_NPROCESSORS_ONLN);
         unsigned threads = flags.threads != 0 ? (unsigned)flags.threads
                 : online > 16 ? 16 : online < 1 ? 1 : (unsigned)online;
-        if (arguments->word_count > 1 || arguments->set_count > 0 ||
+        if (arguments->word_count > 1 ||
                 (flags.model[0] == 0 && flags.prm[0] == 0)) {
                 (void)fprintf(stderr, "error: score needs --model DIR, --prm DIR or both, and "
                                       "reads one file or standard input\n");

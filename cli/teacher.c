@@ -122,9 +122,9 @@ static enum scope_exit teacher_run(const struct scope_arguments *arguments)
 const struct scope_command scope_teacher_command = {
         .name = "teacher",
         .words = "",
-        .help = "serve an exact teacher, or a data set's own solutions, as an OpenAI-compatible "
-                "API, with latency and faults",
+        .help = "serve exact answers, or a data set's solutions, as an OpenAI-compatible API",
         .flags = flag_rows,
         .base = &flags,
+        .takes = SCOPE_TAKES_VERBOSE,
         .run = teacher_run,
 };

@@ -13,8 +13,10 @@ static const struct scope_option flag_rows[] = {
         SCOPE_BOOL_OPTION(flags, list, "false", "only list"),
         SCOPE_OPTION_END,
 };
-static const struct scope_command run = { .name = "run", .words = "CONFIG...", .help = "train" };
-static const struct scope_command check = { .name = "check", .words = "CONFIG...", .help = "c" };
+static const struct scope_command run = { .name = "run", .words = "CONFIG...", .help = "train",
+        .takes = SCOPE_TAKES_ALL };
+static const struct scope_command check = { .name = "check", .words = "CONFIG...", .help = "c",
+        .takes = SCOPE_TAKES_CONFIG };
 static const struct scope_command arms = {
         .name = "bench arms", .words = "CONFIG", .help = "b", .flags = flag_rows, .base = &flags
 };
@@ -74,6 +76,20 @@ static void test_commands_may_have_two_words_and_own_flags(void **state)
         assert_int_equal(flags.n, 3);
         assert_string_equal(parse("bench overlap"), "");
         assert_ptr_equal(arguments.command, &overlap);
+}
+
+static void test_an_option_without_effect_is_refused(void **state)
+{
+        (void)state;
+        struct scope_text help = { 0 };
+        assert_string_equal(parse("check a.toml --set a.b=1 --name n --json"), "");
+        assert_non_null(strstr(parse("check a.toml --resume"), "\"check\" has no use for --res"));
+        assert_non_null(strstr(parse("-q check a.toml"), "\"check\" has no use for --quiet"));
+        assert_string_equal(parse("check --resume --help"), "");
+        scope_arguments_help(commands, &check, &help);
+        assert_non_null(strstr(help.bytes, "--name"));
+        assert_null(strstr(help.bytes, "--resume"));
+        scope_text_fini(&help);
 }
 
 static void test_nothing_and_help_need_no_command(void **state)
@@ -148,6 +164,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_a_configuration_alone_means_run),
                 cmocka_unit_test(test_commands_may_have_two_words_and_own_flags),
+                cmocka_unit_test(test_an_option_without_effect_is_refused),
                 cmocka_unit_test(test_nothing_and_help_need_no_command),
                 cmocka_unit_test(test_errors_name_what_was_meant),
                 cmocka_unit_test(test_values_are_checked),

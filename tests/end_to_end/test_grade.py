@@ -34,7 +34,8 @@ def test_settings_are_options(world):
     expect_equal(grade(world, [('(3,\\infty)', 'x>3')], '--relation-to-interval', 'both'),
                  [(True, 'value')], 'interval')
     result = world.call('grade', '--set', 'grade.percent=ratio', code=2)
-    expect('--percent ratio' in result.err, result)
+    expect('"grade" has no use for --set' in result.err, result)
+    expect('--percent' in world.call('grade', '--help').out, 'its settings are options')
 
 
 def test_a_bad_line_is_named(world):
