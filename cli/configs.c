@@ -33,6 +33,21 @@ static const struct embedded *find(const char *name)
         return NULL;
 }
 
+const char *scope_configs_carried(const char *path)
+{
+        static const char folder[] = "configs/", ending[] = ".toml";
+        char name[64];
+        size_t bytes = strlen(path);
+        if (strncmp(path, folder, strlen(folder)) != 0 || bytes >= sizeof name ||
+                bytes < strlen(folder) + strlen(ending) ||
+                strcmp(path + bytes - strlen(ending), ending) != 0)
+                return NULL;
+        (void)snprintf(name, sizeof name, "%.*s", (int)(bytes - strlen(folder) - strlen(ending)),
+                path + strlen(folder));
+        const struct embedded *config = find(name);
+        return config != NULL ? config->text : NULL;
+}
+
 static enum scope_exit copy(const struct embedded *config, const char *path)
 {
         struct scope_diag diag;

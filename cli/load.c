@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "algorithm/arms.h"
 #include "base/check.h"
@@ -108,7 +109,10 @@ enum scope_exit scope_load_standard(const struct scope_arguments *arguments,
                 return SCOPE_EXIT_PRECONDITION;
         }
         for (uint32_t i = 0; i < arguments->word_count; i++) {
-                if (scope_config_file(config, arguments->words[i]) == SCOPE_ERR_NOT_FOUND)
+                const char *path = arguments->words[i], *carried = scope_configs_carried(path);
+                if (carried != NULL && access(path, F_OK) != 0)
+                        (void)scope_config_text(config, path, carried, strlen(carried));
+                else if (scope_config_file(config, path) == SCOPE_ERR_NOT_FOUND)
                         result = SCOPE_EXIT_PRECONDITION;
         }
         for (uint32_t i = 0; i < arguments->set_count; i++)

@@ -18,6 +18,10 @@ enum scope_exit scope_load(const struct scope_arguments *arguments,
 enum scope_exit scope_load_standard(const struct scope_arguments *arguments,
         struct scope_pipeline_options *options, struct scope_config **ret_config);
 
+/* The text of "configs/NAME.toml" as the program carries it; NULL: it has none of that name. Taken
+ * where there is no such file.     thread  any */
+const char *scope_configs_carried(const char *path);
+
 /* Every section of the file over `options`, for scope_config_create; ends with a NULL name.
  * owns    static memory, the same at every call     thread  setup */
 const struct scope_config_section *scope_load_sections(struct scope_pipeline_options *options);

@@ -100,8 +100,8 @@ static enum scope_err unknown_command(const struct scope_command *const *command
         for (; *commands != NULL; commands++) {
                 unsigned distance = scope_edit_distance(word, (*commands)->name);
                 size_t count = strlen(word);
-                if (strncmp((*commands)->name, word, count) == 0 && (*commands)->name[count] == ' ')
-                        distance = 0; /* the first of two words */
+                if (strncmp((*commands)->name, word, count) == 0)
+                        distance = (*commands)->name[count] != ' '; /* 0: the first of two words */
                 if (distance < least) {
                         least = distance;
                         best = (*commands)->name;

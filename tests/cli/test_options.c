@@ -112,6 +112,7 @@ static void test_errors_name_what_was_meant(void **state)
 {
         (void)state;
         assert_string_equal(parse("chekc"), "unknown command \"chekc\"; did you mean \"check\"?");
+        assert_string_equal(parse("ch"), "unknown command \"ch\"; did you mean \"check\"?");
         assert_string_equal(parse("xyzzy"),
                 "unknown command \"xyzzy\"; `scope-runtime --help` lists what there is");
         assert_string_equal(parse("bench"), "unknown command \"bench\"; did you mean \"bench "

@@ -32,6 +32,15 @@ def test_an_answer_that_is_not_whole_is_an_error(world):
         expect('standard output: No space left on device' in result.err, f'{words}: {result}')
 
 
+def test_a_configuration_that_the_program_carries_needs_no_file(world):
+    out = world.call('check', 'configs/quickstart.toml').out
+    expect('# configs/quickstart.toml:' in out, f'where values come from: {out}')
+    world.write('configs/quickstart.toml', '[run]\nsteps = 7\n')
+    out = world.call('check', 'configs/quickstart.toml').out
+    expect('# configs/quickstart.toml:2:9' in out, f'a file that is there wins: {out}')
+    world.call('check', 'configs/nosuch.toml', code=3)
+
+
 def test_unknown_key(world):
     refuse(world, {'learner.whatever': 1}, 'unknown key "learner.whatever"')
 
