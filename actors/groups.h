@@ -1,6 +1,7 @@
-/* groups.h - the inside of the groups actor: its state, and what its two files share.
+/* groups.h - the inside of the groups actor: its state, and what its files share.
  * Why: who owns a group decides everything about it. groups.c admits, leases and ends;
- * groups_repair.c asks PRM, selector and refiner. Nobody else includes this. */
+ * groups_repair.c asks PRM, selector and refiner; groups_pace.c lets rollouts stand still;
+ * groups_idle.c says why others have no work. Nobody else includes this. */
 #pragma once
 
 #include <assert.h>

@@ -20,8 +20,8 @@
  *   GROUP_END       queue, learner -> groups   control: group, value = outcome, version
  *   WEIGHTS         learner -> weights, weights -> rollout, evaluator
  *                                         weights, attached TAKEN (when applied)
- * WEIGHTS_WANTED  rollout -> weights -> learner    control           TAKEN (WEIGHTS follows when it
- * can)
+ *   WEIGHTS_WANTED  rollout -> weights -> learner
+ *                                         control           TAKEN (WEIGHTS follows when it can)
  *   EVALUATE        learner -> evaluator  weights, attached EVALUATED (control: metrics)
  *   STEP            learner -> recorder   control: step, metrics
  *   NOTE            any -> recorder       control: text = one JSON object for events.jsonl

@@ -1,8 +1,7 @@
 /* prm.c - how likely each step is right.
- * Why: the process reward model finds the first wrong step of a failed rollout. Back ends here (one
- * behind HTTP is prm_http.c): the
+ * Why: the process reward model finds the first wrong step of a failed rollout. Back ends here: the
  * exact checker of the built-in task or of the arithmetic that any text says, the likelihood of
- * each step under a policy, a two-class head.
+ * each step under a policy, a two-class head. One behind HTTP is prm_http.c.
  * (1) One answer a request, in order. (2) A step whose score cannot be had gets p = 0: unverified.
  * (3) Engine work runs as compute jobs; requests wait their turn meanwhile. */
 #include <math.h>

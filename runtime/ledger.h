@@ -3,7 +3,7 @@
  * Knows nothing of groups or samples: a `key` owns numbered slots and one terminal record.
  * (1) A slot is set once: the first value wins for ever. (2) A key has at most one terminal record,
  * and none before it is admitted. (3) admitted = sum of terminals by outcome + live, always. First
- * implementation: in memory, bounded by `keys_max` live keys; ended keys keep 1 bit for ever (keys
+ * implementation: in memory, at most `live_max` live keys; ended keys keep 1 bit for ever (keys
  * are handed out in rising order; a sliding bitmap). */
 #pragma once
 
