@@ -499,6 +499,8 @@ static enum scope_exit command(const struct scope_arguments *arguments)
                 .quiet = arguments->quiet,
                 .verbose = arguments->verbose };
         code = scope_run_execute(&request, &result);
+        if (code == SCOPE_EXIT_INTERRUPTED && !arguments->quiet)
+                (void)fputs("the same command with --resume goes on from there\n", stderr);
         if (arguments->json && (code == SCOPE_EXIT_DONE || code == SCOPE_EXIT_INTERRUPTED)) {
                 struct scope_text text = { 0 };
                 scope_show_json(&result, NULL, &text);
