@@ -72,7 +72,8 @@ static enum scope_err read_problem(struct scope_actor *self, struct prompts *pro
                 return SCOPE_ERR_MEMORY;
         const struct scope_resources *resources = &stages->resources;
         ret->problem = resources->problem_of != NULL
-                               ? resources->problem_of(resources->played, ret->group)
+                               ? resources->problem_of(resources->played,
+                                         cursor - resources->first_problem + resources->first_group)
                                : problem_at(prompts, cursor);
         enum scope_err err = scope_dataset_get(
                 stages->resources.train, ret->problem, scope_scratch(self), &problem);
