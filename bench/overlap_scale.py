@@ -3,8 +3,9 @@
 
 usage: bench/overlap_scale.py PROGRAM [N,N,... [ARGUMENTS OF BENCH OVERLAP...]]
 
-Runs configs/overlap-scale.toml with batch and teacher calls multiplied by the rollouts. Efficiency
-= groups/s over n times that of the first. Beside it: the term that binds, the bound, what the
+Runs configs/overlap-scale.toml with batch and teacher calls multiplied by the rollouts; with less
+than 64 of them five times as many steps, or a few lucky draws are the yardstick. Efficiency =
+groups/s over n times that of the first. Beside it: the term that binds, the bound, what the
 rollouts and the learner waited for most. Whether something is what bends the curve shows when it is
 changed and nothing else: --set sim.transfer=constant:0ms takes the link away. Python standard
 library only; run it from the root of the source tree."""
@@ -25,6 +26,7 @@ def run(count):
         extra.flush()
         command = [PROGRAM, "bench", "overlap", "configs/overlap-scale.toml", extra.name, "--sim",
                    "--json", "--repeat", "1", "--strategies", "async", "--eta", "2",
+                   "--max-steps", "60" if count < 64 else "12",
                    "--set", f"rollout.prompts_per_step={2 * count}",
                    "--set", f"teacher.concurrency={min(256, 2 * count)}"] + sys.argv[3:]
         began = time.time()

@@ -6,7 +6,7 @@
 #include "base/text.h"
 #include "runtime/sim.h"
 
-enum { TURN_NS = 1000, OVERDUE_EVERY = 256, LOOKED_AT = 64 };
+enum { TURN_NS = 1000, OVERDUE_EVERY = 256, MANY = 64, LOOKED_AT = 4 };
 
 static uint64_t sim_now_ns(struct scope_loop *loop)
 {
@@ -158,12 +158,13 @@ static bool step(struct scope_sim *sim, struct scope_loop *loop)
         return true;
 }
 
-/* All actors are looked at after every event; where there are very many, after every few: what is
- * wrong stays so. */
+/* All actors are looked at after every event; where there are very many, so seldom that it comes to
+ * LOOKED_AT of them an event: what is wrong stays so. */
 static void check(struct scope_sim *sim)
 {
         struct scope_system *system = sim->system;
-        if (sim->result.events % (1 + system->actor_count / LOOKED_AT) != 0)
+        uint64_t every = system->actor_count < MANY ? 1 : system->actor_count / LOOKED_AT;
+        if (sim->result.events % every != 0)
                 return;
         const char *wrong = sim->options.invariant != NULL
                                     ? sim->options.invariant(sim->options.context, system)
