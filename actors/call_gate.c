@@ -117,9 +117,14 @@ bool scope_gate_spent(const struct scope_gate *gate)
         return gate->options.calls_max != 0 && gate->calls >= gate->options.calls_max;
 }
 
+uint64_t scope_gate_held_ns(const struct scope_gate *gate)
+{
+        return gate->next_ns > gate->hold_until_ns ? gate->next_ns : gate->hold_until_ns;
+}
+
 bool scope_gate_open(const struct scope_gate *gate, uint64_t now_ns)
 {
-        return gate->circuit == SCOPE_CIRCUIT_CLOSED && now_ns >= gate->hold_until_ns &&
+        return gate->circuit == SCOPE_CIRCUIT_CLOSED && now_ns >= scope_gate_held_ns(gate) &&
                gate->in_flight + 1 <= gate->window && !scope_gate_spent(gate);
 }
 
@@ -129,13 +134,18 @@ bool scope_gate_probe_due(const struct scope_gate *gate, uint64_t now_ns)
                !scope_gate_spent(gate);
 }
 
-uint64_t scope_gate_begin(struct scope_gate *gate, bool probe)
+uint64_t scope_gate_begin(struct scope_gate *gate, uint64_t now_ns, bool probe)
 {
+        uint64_t apart_ns = gate->options.apart_ns;
         scope_assert(!scope_gate_spent(gate));
         scope_assert(probe == (gate->circuit == SCOPE_CIRCUIT_OPEN));
         if (probe)
                 gate->circuit = SCOPE_CIRCUIT_HALF_OPEN;
         gate->in_flight++;
+        /* late by less than the distance is no reason to be slower than the rate */
+        if (gate->next_ns + apart_ns < now_ns)
+                gate->next_ns = now_ns;
+        gate->next_ns += apart_ns;
         return ++gate->calls;
 }
 

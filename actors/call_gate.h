@@ -54,6 +54,7 @@ struct scope_gate_options {
         uint32_t concurrency, failures_max; /* 0 failures: the circuit opens on fatal ends only */
         uint64_t calls_max;                 /* 0 = no budget */
         uint64_t reset_ns, backoff_ns, retry_after_max_ns;
+        uint64_t apart_ns; /* between the beginnings of two calls; 0 = no limit */
 };
 enum scope_circuit { SCOPE_CIRCUIT_CLOSED, SCOPE_CIRCUIT_OPEN, SCOPE_CIRCUIT_HALF_OPEN };
 
@@ -61,6 +62,7 @@ struct scope_gate {
         struct scope_gate_options options;
         enum scope_circuit circuit;
         uint64_t probe_at_ns, hold_until_ns; /* of OPEN; after a Retry-After */
+        uint64_t next_ns;                    /* the rate lets the next call begin */
         double window;
         uint32_t in_flight, failures; /* failures in a row */
         uint64_t calls, ended[SCOPE_CALL_ENDS], halved_at_call;
@@ -70,10 +72,12 @@ void scope_gate_init(struct scope_gate *gate, const struct scope_gate_options *o
 
 bool scope_gate_spent(const struct scope_gate *gate);                 /* the budget is used up */
 bool scope_gate_open(const struct scope_gate *gate, uint64_t now_ns); /* a call may start */
+/* A call is held back until then, by a Retry-After or by the rate. */
+uint64_t scope_gate_held_ns(const struct scope_gate *gate);
 bool scope_gate_probe_due(const struct scope_gate *gate, uint64_t now_ns);
 
 /* A call starts; `probe` moves OPEN to HALF_OPEN. Returns the call's number, to be given back. */
-uint64_t scope_gate_begin(struct scope_gate *gate, bool probe);
+uint64_t scope_gate_begin(struct scope_gate *gate, uint64_t now_ns, bool probe);
 /* A call was cancelled: nothing is learned. A cancelled probe leaves the circuit OPEN. */
 void scope_gate_cancel(struct scope_gate *gate, uint64_t now_ns, bool probe);
 

@@ -203,7 +203,7 @@ static void start_call(struct scope_actor *self, struct scope_call_table *table,
                 return;
         }
         call->began_ns = now_ns;
-        call->number = scope_gate_begin(&table->gate, probe);
+        call->number = scope_gate_begin(&table->gate, now_ns, probe);
         call->tries++;
         call->life++;
         err = scope_http_start(self, &http, (uint64_t)call->life << 16 | call->index, &call->http);
@@ -287,8 +287,9 @@ static uint64_t next_due(struct scope_actor *self, const struct scope_call_table
                 gate->probe_at_ns < due_ns && !scope_gate_spent(gate) && !scope_draining(self) &&
                 call_at(table, table->options.requests_max)->stage == SCOPE_CALL_FREE)
                 due_ns = gate->probe_at_ns;
-        if (waiting && gate->hold_until_ns > now_ns && gate->hold_until_ns < due_ns)
-                due_ns = gate->hold_until_ns;
+        uint64_t held_ns = scope_gate_held_ns(gate);
+        if (waiting && held_ns > now_ns && held_ns < due_ns)
+                due_ns = held_ns;
         return due_ns;
 }
 

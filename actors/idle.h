@@ -5,6 +5,10 @@
  * (groups_idle.c). (2) COMPUTING and CALLING are work done elsewhere for the actor: busy. */
 #pragma once
 
+#include <stdint.h>
+
+struct scope_actor;
+
 #define SCOPE_IDLE_MAP(X)                                                                          \
         X(COMPUTING, "computing", "its job runs")                                                  \
         X(CALLING, "calling", "calls to a server are under way")                                   \
@@ -31,3 +35,7 @@ enum { SCOPE_IDLE_FIRST = SCOPE_IDLE_STARVED }; /* those before are busy */
 
 extern const char *const scope_idle_words[SCOPE_IDLE_COUNT];
 extern const char *const scope_idle_help[SCOPE_IDLE_COUNT];
+
+/* From since_ns to now, less what this actor's jobs waited for cores: what it would take alone.
+ * in      waited_ns: what scope_waited_ns said then     thread  owner */
+uint64_t scope_service_ns(const struct scope_actor *self, uint64_t since_ns, uint64_t waited_ns);

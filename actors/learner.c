@@ -47,6 +47,7 @@ struct learner {
         struct scope_publication publication;
         struct scope_engine_score *scores;
         uint64_t pulled_ns, began_ns, trained_ns, last_save;
+        uint64_t waited_ns; /* for cores, when the step began */
         double wait_s;
         struct scope_checkpoint_state checkpoint;
         uint8_t *window;
@@ -81,11 +82,11 @@ static uint64_t cost_of(const struct learner *learner, enum phase phase)
         if (!scope_stage_is_timed(resources, SCOPE_COST_LEARN))
                 return resources->sim_microbatch_ns;
         if (phase == UPDATE && learner->minibatch == 0 && learner->pass == 0)
-                return resources->stage_cost(
-                        resources->played, SCOPE_COST_LEARN, version(learner));
+                return resources->stage_cost(resources->played, SCOPE_COST_LEARN,
+                        version(learner), scope_batch_tokens(&learner->batch, learner->stages));
         if (phase == EXPORT)
                 return resources->stage_cost(
-                        resources->played, SCOPE_COST_EXPORT, version(learner));
+                        resources->played, SCOPE_COST_EXPORT, version(learner), 0);
         return 0;
 }
 
@@ -97,6 +98,7 @@ static void submit_job(struct scope_actor *self, struct learner *learner, enum p
         job.cost_only = job.run == NULL;
         job.timed = scope_stage_is_timed(&learner->stages->resources, SCOPE_COST_LEARN) &&
                     phase != SAVING;
+        job.yields = job.yields || job.timed;
         job.cost_ns = cost_of(learner, phase);
         learner->phase = phase;
         scope_idle_cause(self,
@@ -340,6 +342,7 @@ static void begin_batch(struct scope_actor *self, struct learner *learner)
         }
         learner->wait_s = (double)(now - learner->pulled_ns) * 1e-9;
         learner->began_ns = now;
+        learner->waited_ns = scope_waited_ns(self);
         learner->minibatch = learner->pass = 0;
         begin_reference(self, learner);
 }
@@ -386,27 +389,6 @@ static void send_step(struct scope_actor *self, struct learner *learner)
         send_control(self, learner, SCOPE_KIND_STEP, learner->stages->recorder, &control);
 }
 
-static void audit_trained(
-        struct scope_actor *self, const struct learner *learner, const struct scope_group *group)
-{
-        for (uint32_t i = 0; i < group->trajectory_count; i++) {
-                const struct scope_trajectory *trajectory = &group->trajectories[i];
-                for (uint32_t s = 0; s < trajectory->span_count; s++)
-                        scope_stages_audit(self, learner->stages,
-                                (struct scope_audit){ .kind = SCOPE_AUDIT_SPAN,
-                                        .group = group->group,
-                                        .sample = trajectory->sample,
-                                        .version = trajectory->spans[s].version,
-                                        .value = trajectory->spans[s].count });
-                scope_stages_audit(self, learner->stages,
-                        (struct scope_audit){ .kind = SCOPE_AUDIT_TRAINED,
-                                .group = group->group,
-                                .sample = trajectory->sample,
-                                .version = group->version_oldest,
-                                .value = learner->batch.version });
-        }
-}
-
 /* The step counts from this turn on: ledger, version and notices belong together. */
 static void commit_step(struct scope_actor *self, struct learner *learner)
 {
@@ -415,7 +397,7 @@ static void commit_step(struct scope_actor *self, struct learner *learner)
         learner->saved_last = false;
         for (uint32_t g = 0; g < learner->batch.group_count; g++) {
                 const struct scope_group *group = &learner->batch.groups[g];
-                audit_trained(self, learner, group);
+                scope_batch_audit(self, learner->stages, &learner->batch, group);
                 if (!SCOPE_PLANTED(TERMINAL_FORGOTTEN) || group->group % 7 != 3)
                         end_group(self, learner, group->group, SCOPE_TRAINED, version(learner));
         }
@@ -423,7 +405,9 @@ static void commit_step(struct scope_actor *self, struct learner *learner)
                 (struct scope_audit){ .kind = SCOPE_AUDIT_STEPPED,
                         .version = version(learner),
                         .value = learner->batch.token_count,
-                        .since_ns = learner->began_ns });
+                        .since_ns = learner->began_ns,
+                        .service_ns = scope_service_ns(
+                                self, learner->began_ns, learner->waited_ns) });
         send_step(self, learner);
         free_batch(learner, batch_groups(learner));
         submit(self, learner, EXPORT, run_export, 1, "export weights");

@@ -421,3 +421,32 @@ uint32_t scope_batch_metrics(struct scope_batch *batch, const struct scope_stage
         put(&writer, "queue/groups/depth", (double)batch->queued);
         return writer.count;
 }
+
+uint64_t scope_batch_tokens(const struct scope_batch *batch, const struct scope_stages *stages)
+{
+        uint64_t tokens = 0;
+        for (uint32_t i = 0; i < batch->row_count; i++)
+                tokens += batch->rows[i].count;
+        return tokens * (uint64_t)stages->options->learner.passes;
+}
+
+void scope_batch_audit(const struct scope_actor *self, const struct scope_stages *stages,
+        const struct scope_batch *batch, const struct scope_group *group)
+{
+        for (uint32_t i = 0; i < group->trajectory_count; i++) {
+                const struct scope_trajectory *trajectory = &group->trajectories[i];
+                for (uint32_t s = 0; s < trajectory->span_count; s++)
+                        scope_stages_audit(self, stages,
+                                (struct scope_audit){ .kind = SCOPE_AUDIT_SPAN,
+                                        .group = group->group,
+                                        .sample = trajectory->sample,
+                                        .version = trajectory->spans[s].version,
+                                        .value = trajectory->spans[s].count });
+                scope_stages_audit(self, stages,
+                        (struct scope_audit){ .kind = SCOPE_AUDIT_TRAINED,
+                                .group = group->group,
+                                .sample = trajectory->sample,
+                                .version = group->version_oldest,
+                                .value = batch->version });
+        }
+}

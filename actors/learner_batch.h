@@ -66,6 +66,13 @@ void scope_batch_coefficients(struct scope_batch *batch, const struct scope_stag
  * rows */
 void scope_batch_anchor(struct scope_batch *batch, uint32_t begin, uint32_t end);
 
+/* Prompts and answers, as often as they are gone through.     thread  any; pure */
+uint64_t scope_batch_tokens(const struct scope_batch *batch, const struct scope_stages *stages);
+
+/* SPAN and TRAINED of every trajectory of a group of the batch.     thread  owner */
+void scope_batch_audit(const struct scope_actor *self, const struct scope_stages *stages,
+        const struct scope_batch *batch, const struct scope_group *group);
+
 /* Of the step that makes version `step`: a linear warm-up, then constant.    thread  any; pure */
 float scope_batch_learning_rate(const struct scope_stages *stages, uint64_t step);
 

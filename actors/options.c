@@ -120,6 +120,7 @@ static const struct scope_option teacher_rows[] = {
                 TEACH, leak_filter, "true", "reject text that says it was given the answer"),
         SCOPE_BOOL_OPTION(TEACH, stream, "false", "ask for server-sent events"),
         SCOPE_INT_OPTION(TEACH, concurrency, "16", 1, 256, "calls in flight"),
+        SCOPE_FLOAT_OPTION(TEACH, rate, "0", 0, 1e6, "calls/s that are begun; 0 = no limit"),
         SCOPE_INT_OPTION(TEACH, calls_max, "0", 0, 1e12, "of the whole run; 0 = no limit"),
         SCOPE_INT_OPTION(TEACH, max_retries, "3", 0, 100, "of one call, failed or rejected"),
         SCOPE_INT_OPTION(TEACH, next_on_reject, "1", 0, SCOPE_GROUP_SAMPLES_MAX,
@@ -192,6 +193,9 @@ static const struct scope_option eval_rows[] = {
 };
 static const struct scope_option metrics_rows[] = {
         SCOPE_BOOL_OPTION(scope_metrics_options, rollouts, "true", "write rollouts/*.jsonl"),
+        SCOPE_BOOL_OPTION(scope_metrics_options, tokens, "false",
+                "write ids and log-probabilities of every sample as well, 11 bytes a token: "
+                "a learner trains on replayed rollouts as it did then"),
         SCOPE_BOOL_OPTION(scope_metrics_options, trail, "true",
                 "write trail_STEP.jsonl: what happened to which group when, for `trace`"),
         SCOPE_INT_OPTION(scope_metrics_options, show_every, "25", 0, 1e9,
@@ -248,10 +252,16 @@ static const struct scope_option stages_rows[] = {
 #define SIM scope_sim_stage_options
 static const struct scope_option sim_rows[] = {
         SCOPE_TEXT_OPTION(SIM, decode, "\"lognormal:2s,0.5\"",
-                "of one sample alone, slot to EOS; a law as solver.latency"),
-        SCOPE_TEXT_OPTION(SIM, prm, "\"constant:50ms\"", "scores of one group on one server"),
-        SCOPE_TEXT_OPTION(
-                SIM, learn, "\"constant:1s\"", "forward, backward and update of one batch"),
+                "of one sample alone, slot to EOS; a law as solver.latency; or, of a rollout whose "
+                "slots share it, tokens:3000,12ms: tokens/s of all that run, least time of a step"),
+        SCOPE_TEXT_OPTION(SIM, length, "\"\"",
+                "tokens of an answer, as lognormal:800,0.6,4096; at least its words and at most "
+                "rollout.max_response; \"\" = its words"),
+        SCOPE_TEXT_OPTION(SIM, prm, "\"constant:50ms\"",
+                "scores of one group on one server; or tokens:20000, of prompts and answers"),
+        SCOPE_TEXT_OPTION(SIM, learn, "\"constant:1s\"",
+                "forward, backward and update of one batch; or tokens:50000, of its prompts and "
+                "answers"),
         SCOPE_TEXT_OPTION(SIM, publish, "\"constant:100ms\"",
                 "from an update to weights that can be had; the learner waits"),
         SCOPE_TEXT_OPTION(SIM, transfer, "\"constant:0s\"",
@@ -260,7 +270,8 @@ static const struct scope_option sim_rows[] = {
         SCOPE_DURATION_OPTION(
                 SIM, swap, "20ms", 0, 3600, "decoding pauses so long to take new weights"),
         SCOPE_FLOAT_OPTION(SIM, prefill_rate, "0", 0, 1e12,
-                "tokens/s of live contexts, where pipeline.kv = recompute; 0 = at once"),
+                "tokens/s of live contexts, where pipeline.kv = recompute, and of prompts, where "
+                "sim.decode is tokens:...; 0 = at once"),
         SCOPE_FLOAT_OPTION(SIM, refined, "0.5", 0, 1, "share of groups that need repair"),
         SCOPE_OPTION_END,
 };
@@ -276,11 +287,12 @@ static const struct scope_option plan_rows[] = {
         SCOPE_FLOAT_OPTION(
                 PLAN, longest, "2", 1, 100, "longest answer of a group over the mean answer"),
         SCOPE_FLOAT_OPTION(PLAN, decode_rate, "0", 0, 1e12,
-                "tokens/s of one rollout device, all slots busy; 0 = from bandwidth"),
+                "tokens/s of one rollout device, all slots busy; 0 = sim.decode where that is "
+                "tokens:..., else from bandwidth"),
         SCOPE_FLOAT_OPTION(
                 PLAN, prm_rate, "0", 0, 1e12, "tokens/s of one PRM device; 0 = from compute"),
         SCOPE_FLOAT_OPTION(PLAN, learn_rate, "0", 0, 1e12,
-                "trained tokens/s of one learner device; 0 = from compute"),
+                "trained tokens/s of one learner device; 0 = as decode_rate, of sim.learn"),
         SCOPE_FLOAT_OPTION(PLAN, refined, "0.5", 0, 1, "share of groups that need repair"),
         SCOPE_DURATION_OPTION(
                 PLAN, teacher_latency, "20s", 0, 86400, "mean of one call, retries included"),

@@ -57,7 +57,7 @@ struct scope_teacher_options {
         int style, on_down;
         bool stream, leak_filter;
         int64_t concurrency, calls_max, max_retries, next_on_reject;
-        double temperature, retry_temperature;
+        double rate, temperature, retry_temperature;
         int64_t deadline, connect_timeout, idle_timeout, backoff, retry_after_max;
         int64_t circuit_failures, circuit_reset, response_max;
 };
@@ -89,6 +89,7 @@ struct scope_eval_options {
 
 struct scope_metrics_options {
         bool rollouts;      /* rollouts/stream.jsonl and its index */
+        bool tokens;        /* and what a learner needs of them, into rollouts/replies.jsonl */
         bool trail;         /* trail_STEP.jsonl: cli/trail_file.h */
         int64_t show_every; /* a rollout on the terminal every so many steps; 0 = never */
 };
@@ -117,7 +118,7 @@ struct scope_stages_options {
 
 /* Laws of simulated stages (tasks/latency_law.h); the teacher's is solver.latency. */
 struct scope_sim_stage_options {
-        char decode[128], prm[128], learn[128], publish[128], transfer[128];
+        char decode[128], length[128], prm[128], learn[128], publish[128], transfer[128];
         double prefill_rate, refined;
         int64_t swap, rollouts_per_host;
 };

@@ -31,6 +31,7 @@ struct prm {
         struct scope_outbox outbox;
         bool running;
         uint64_t began_ns; /* of the job under way; 0 = none */
+        uint64_t waited_ns; /* for cores, by then */
 };
 
 static enum scope_err prm_init(struct scope_actor *self, void *state, void *args)
@@ -57,7 +58,8 @@ static void reply(struct scope_actor *self, struct prm *prm, struct scope_messag
 {
         struct scope_reply_to to = scope_reply_later(message);
         scope_prm_answer(self, prm->stages, &prm->outbox, &to, request, scores,
-                prm->began_ns != 0 ? prm->began_ns : scope_now_ns(self));
+                prm->began_ns != 0 ? prm->began_ns : scope_now_ns(self),
+                prm->began_ns != 0 ? prm->waited_ns : scope_waited_ns(self));
         prm->began_ns = 0;
 }
 
@@ -149,6 +151,20 @@ static void drop_first(struct prm *prm)
         scope_message_free(message);
 }
 
+/* Prompts and answers of the request that waits first, where its cost depends on them. */
+static uint64_t first_tokens(struct scope_actor *self, struct prm *prm)
+{
+        struct scope_score_request request;
+        uint64_t tokens = 0;
+        if (!scope_stage_is_counted(&prm->stages->resources, SCOPE_COST_PRM) ||
+                scope_message_read_score_request(
+                        self, prm->first, &prm->stages->limits, &request) != SCOPE_OK)
+                return 0;
+        for (uint32_t i = 0; i < request.item_count; i++)
+                tokens += request.items[i].prompt_count + request.items[i].token_count;
+        return tokens;
+}
+
 /* One server that takes as long as the simulation says. */
 static void start_timed(struct scope_actor *self, struct prm *prm)
 {
@@ -160,11 +176,12 @@ static void start_timed(struct scope_actor *self, struct prm *prm)
                 .cost_only = true,
                 .timed = true,
                 .cost_ns = resources->stage_cost(resources->played, SCOPE_COST_PRM,
-                        prm->first->trace - 1),
+                        prm->first->trace - 1, first_tokens(self, prm)),
                 .what = "score steps" };
         enum scope_err err = scope_compute(self, &job, TAG_SCORE);
         prm->running = err == SCOPE_OK;
         prm->began_ns = scope_now_ns(self);
+        prm->waited_ns = scope_waited_ns(self);
         scope_idle_cause(self, scope_idle_words[SCOPE_IDLE_COMPUTING]);
         if (err != SCOPE_OK)
                 scope_fail(self, err, "the compute pool refused a PRM job");
@@ -200,6 +217,7 @@ static void start_next(struct scope_actor *self, struct prm *prm)
                 }
                 prm->running = err == SCOPE_OK;
                 prm->began_ns = scope_now_ns(self);
+                prm->waited_ns = scope_waited_ns(self);
                 scope_idle_cause(self,
                         scope_idle_words[prm->running ? SCOPE_IDLE_COMPUTING : SCOPE_IDLE_STARVED]);
                 if (err != SCOPE_OK) {

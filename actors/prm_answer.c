@@ -1,5 +1,6 @@
 #include "actors/prm_answer.h"
 
+#include "actors/idle.h"
 #include "actors/messages.h"
 #include "algorithm/equations.h"
 #include "algorithm/localise.h"
@@ -61,8 +62,9 @@ static void record(struct scope_actor *self, const struct scope_stages *stages,
 void scope_prm_answer(struct scope_actor *self, const struct scope_stages *stages,
         struct scope_outbox *outbox, const struct scope_reply_to *to,
         const struct scope_score_request *request, const struct scope_step_scores *scores,
-        uint64_t since_ns)
+        uint64_t since_ns, uint64_t waited_ns)
 {
+        uint64_t service_ns = scope_service_ns(self, since_ns, waited_ns);
         struct scope_score_answer answer = {
                 .group = request->group, .scores = scores, .score_count = request->item_count
         };
@@ -70,9 +72,9 @@ void scope_prm_answer(struct scope_actor *self, const struct scope_stages *stage
         scope_stages_audit(self, stages,
                 (struct scope_audit){ .kind = SCOPE_AUDIT_SCORED,
                         .group = request->group,
-                        .since_ns = since_ns });
-        record(self, stages, outbox, request->group, scope_now_ns(self) - since_ns, scores,
-                request->item_count);
+                        .since_ns = since_ns,
+                        .service_ns = service_ns });
+        record(self, stages, outbox, request->group, service_ns, scores, request->item_count);
         enum scope_err err = scope_message_of_score_answer(
                 self, SCOPE_KIND_SCORED, SCOPE_LANE_DATA, &answer, &answered);
         if (err == SCOPE_OK)

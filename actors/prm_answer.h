@@ -18,8 +18,9 @@ struct scope_step_scores scope_prm_scores(const struct scope_stages *stages,
         const struct scope_score_item *item, const float *p);
 
 /* Answers a request with `scores` [item_count], and records them for a replay.
- * in      outbox: the scorer's; since_ns: when its scoring began     thread  owner */
+ * in      outbox: the scorer's; since_ns: when its scoring began; waited_ns: what
+ *         scope_waited_ns said then     thread  owner */
 void scope_prm_answer(struct scope_actor *self, const struct scope_stages *stages,
         struct scope_outbox *outbox, const struct scope_reply_to *to,
         const struct scope_score_request *request, const struct scope_step_scores *scores,
-        uint64_t since_ns);
+        uint64_t since_ns, uint64_t waited_ns);

@@ -206,7 +206,7 @@ static void answered(struct scope_actor *self, void *owner, struct scope_call *c
         struct prm_http *prm = owner;
         tell_gauges(self, prm);
         scope_prm_answer(self, prm->stages, &prm->report.outbox, &call->to, &prm->request,
-                prm->scores, call->began_ns);
+                prm->scores, call->began_ns, scope_waited_ns(self));
         scope_call_release(&prm->calls, call);
 }
 

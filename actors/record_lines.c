@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "actors/messages.h"
+#include "base/base64.h"
 #include "base/check.h"
+#include "models/engine.h"
 
 static struct scope_gauge *find(struct scope_gauges *gauges, struct scope_string name)
 {
@@ -191,9 +193,10 @@ static void add_student(struct scope_text *text, const struct scope_group *group
         scope_json_close(text, ']');
 }
 
+static const char *const finishes[SCOPE_FINISH_COUNT] = { "stop", "length", "cancelled" };
+
 void scope_line_rollout(struct scope_text *text, const struct scope_group *group, uint32_t index)
 {
-        static const char *const finishes[SCOPE_FINISH_COUNT] = { "stop", "length", "cancelled" };
         scope_assert(index < group->trajectory_count);
         const struct scope_trajectory *trajectory = &group->trajectories[index];
         scope_assert(trajectory->finish < SCOPE_FINISH_COUNT);
@@ -214,6 +217,20 @@ void scope_line_rollout(struct scope_text *text, const struct scope_group *group
         add_segments(text, trajectory);
         if (index == group->repaired)
                 add_student(text, group);
+        scope_json_close(text, '}');
+}
+
+void scope_line_sample(struct scope_text *text, uint64_t group, uint32_t sample,
+        const struct scope_engine_result *result)
+{
+        scope_json_open(text, NULL, '{');
+        scope_json_text(text, "of", "rollout");
+        scope_json_uint(text, "group", group);
+        scope_json_uint(text, "sample", sample);
+        scope_json_text(text, "finish", finishes[result->finish]);
+        scope_json_base64(
+                text, "ids", result->tokens, result->token_count * sizeof *result->tokens);
+        scope_json_base64(text, "logp", result->logp, result->token_count * sizeof *result->logp);
         scope_json_close(text, '}');
 }
 

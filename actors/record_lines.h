@@ -11,6 +11,8 @@
 #include "runtime/ledger.h"
 #include "schemas/records.h"
 
+struct scope_engine_result;
+
 enum { SCOPE_GAUGES_MAX = 96, SCOPE_GAUGE_NAME_BYTES = 48 };
 
 /* Named numbers in the order of their names. */
@@ -49,6 +51,11 @@ void scope_line_event(struct scope_text *text, double seconds, struct scope_stri
 
 /* One rollout of a group; the repaired one carries the student's failed response too. */
 void scope_line_rollout(struct scope_text *text, const struct scope_group *group, uint32_t index);
+
+/* A sample as the engine gave it, for rollouts/replies.jsonl: ids (u32) and log-probabilities
+ * (f32), little-endian in base64, so that they come back to the bit. */
+void scope_line_sample(struct scope_text *text, uint64_t group, uint32_t sample,
+        const struct scope_engine_result *result);
 
 /* The group's line of the index, left open: `"offset":N}` is to follow when N is known. `bytes`
  * [trajectory_count] are the lengths of its rollout lines, newline included. */

@@ -403,6 +403,7 @@ static enum scope_err refiner_init(struct scope_actor *self, void *state, void *
                 .clear = clear };
         struct scope_call_options options = {
                 .gate = { .concurrency = (uint32_t)teacher->concurrency,
+                        .apart_ns = teacher->rate > 0 ? (uint64_t)(1e9 / teacher->rate) : 0,
                         .failures_max = (uint32_t)teacher->circuit_failures,
                         .calls_max = (uint64_t)teacher->calls_max,
                         .reset_ns = (uint64_t)teacher->circuit_reset,

@@ -11,6 +11,7 @@
 
 #include "actors/idle.h"
 #include "actors/messages.h"
+#include "actors/record_lines.h"
 #include "actors/stages.h"
 #include "base/buffer.h"
 #include "base/check.h"
@@ -46,6 +47,10 @@ struct rollout {
         uint32_t index;
         bool stepping;
         uint64_t due_ns, ended_ns; /* of a step; ended: as it was due, in the turn that ends it */
+        struct {
+                uint64_t began_ns, waited_ns, sampled, prompts; /* by then */
+                uint32_t running;
+        } under_way; /* the step of an engine that computes; began 0 = there is none */
         /* stands still until weights newer than this are taken, + 1; 0 = decodes */
         uint64_t still_since;
 };
@@ -262,6 +267,27 @@ static enum scope_err trajectory_of(struct scope_actor *self, struct rollout *ro
                 self, SCOPE_KIND_TRAJECTORY, SCOPE_LANE_DATA, &trajectory, ret_message);
 }
 
+/* For rollouts/replies.jsonl: what a learner needs of a replay of this run. */
+static void record(struct scope_actor *self, struct rollout *rollout, const struct lease *lease,
+        const struct scope_engine_result *result)
+{
+        const struct scope_metrics_options *metrics = &rollout->stages->options->metrics;
+        struct scope_message *message = NULL;
+        if (!metrics->rollouts || !metrics->tokens)
+                return;
+        scope_text_clear(&rollout->text);
+        scope_line_sample(&rollout->text, lease->groups.trace - 1,
+                (uint32_t)(result->id & 0xffff), result);
+        struct scope_control control = {
+                .text = { rollout->text.bytes, (uint32_t)rollout->text.count }
+        };
+        if (!rollout->text.failed &&
+                scope_message_of_control(self, SCOPE_KIND_REPLIED, SCOPE_LANE_CONTROL, &control,
+                        &message) == SCOPE_OK)
+                scope_outbox_send(
+                        self, &rollout->outbox, rollout->stages->recorder, &message);
+}
+
 static void deliver(
         struct scope_actor *self, struct rollout *rollout, const struct scope_engine_result *result)
 {
@@ -278,6 +304,7 @@ static void deliver(
                         .version = rollout->index,
                         .since_ns = lease->submitted_ns,
                         .service_ns = result->service_ns });
+        record(self, rollout, lease, result);
         if (trajectory_of(self, rollout, lease, result, &message) == SCOPE_OK) {
                 message->tag = result->id;
                 message->trace = lease->groups.trace;
@@ -340,6 +367,34 @@ static void tell_cut(struct scope_actor *self, struct rollout *rollout)
         rollout->cut_tokens = now;
 }
 
+static void note_begin(struct scope_actor *self, struct rollout *rollout)
+{
+        struct scope_engine_stats stats = rollout->engine->class_->stats(rollout->engine);
+        rollout->under_way.began_ns = scope_now_ns(self);
+        rollout->under_way.waited_ns = scope_waited_ns(self);
+        rollout->under_way.sampled = stats.sampled_tokens;
+        rollout->under_way.prompts = stats.prompt_tokens;
+        rollout->under_way.running = stats.running;
+}
+
+/* What so many tokens take on these cores: for whoever plays this run again. */
+static void tell_decoded(struct scope_actor *self, struct rollout *rollout)
+{
+        struct scope_engine_stats stats = rollout->engine->class_->stats(rollout->engine);
+        uint64_t began_ns = rollout->under_way.began_ns;
+        if (began_ns == 0)
+                return;
+        rollout->under_way.began_ns = 0;
+        scope_stages_audit(self, rollout->stages,
+                (struct scope_audit){ .kind = SCOPE_AUDIT_DECODED,
+                        .sample = rollout->under_way.running,
+                        .value = stats.sampled_tokens - rollout->under_way.sampled,
+                        .version = stats.prompt_tokens - rollout->under_way.prompts,
+                        .since_ns = began_ns,
+                        .service_ns = scope_service_ns(
+                                self, began_ns, rollout->under_way.waited_ns) });
+}
+
 static void step(struct scope_actor *self, struct rollout *rollout)
 {
         static const enum scope_idle works[] = { [SCOPE_ENGINE_DECODE] = SCOPE_IDLE_COMPUTING,
@@ -372,6 +427,8 @@ static void step(struct scope_actor *self, struct rollout *rollout)
                 .what = "decode" };
         uint64_t since_ns = rollout->ended_ns != 0 ? rollout->ended_ns : scope_now_ns(self);
         rollout->due_ns = since_ns + engine_job.cost_ns;
+        if (engine_job.run != NULL)
+                note_begin(self, rollout);
         err = scope_compute(self, &job, TAG_STEP);
         rollout->stepping = err == SCOPE_OK;
         scope_idle_cause(self, scope_idle_words[works[engine_job.work]]);
@@ -388,6 +445,7 @@ static void stepped(struct scope_actor *self, struct rollout *rollout, enum scop
                 scope_fail(self, err, "a decode step failed");
                 return;
         }
+        tell_decoded(self, rollout);
         while (rollout->engine->class_->collect(rollout->engine, &result))
                 deliver(self, rollout, &result);
 }

@@ -73,8 +73,10 @@ struct scope_resources {
         uint64_t sim_microbatch_ns;
         /* Stages that are played: how long this one takes, whatever it does. `timed` says which
          * do: 1 << enum scope_stage_cost; the others take as long as they take. */
-        uint64_t (*stage_cost)(void *played, enum scope_stage_cost stage, uint64_t key);
+        uint64_t (*stage_cost)(
+                void *played, enum scope_stage_cost stage, uint64_t key, uint64_t tokens);
         uint32_t timed;
+        uint32_t counted; /* of them: whose cost depends on `tokens`; the others may say 0 */
         /* Replayed: the problem of a group, and the scores of a sample's steps [step_count], false
          * where none were recorded. NULL = as ever. */
         uint64_t (*problem_of)(void *played, uint64_t group);
@@ -99,6 +101,12 @@ struct scope_resources {
         void *checkpoint_context;
 };
 
+static inline bool scope_stage_is_counted(
+        const struct scope_resources *resources, enum scope_stage_cost stage)
+{
+        return (resources->counted >> stage & 1) != 0;
+}
+
 static inline bool scope_stage_is_timed(
         const struct scope_resources *resources, enum scope_stage_cost stage)
 {
@@ -107,7 +115,8 @@ static inline bool scope_stage_is_timed(
 
 /* The audit trail: what happened to which group when. The simulator's invariants, the event log
  * of a run and the tables of `bench overlap` are made of it and of nothing else. Called inside the
- * turn. since_ns: begin of what ends here (0 = an instant). Fields not listed are 0. */
+ * turn. since_ns: begin of what ends here (0 = an instant). service: service_ns = now - since, less
+ * what was waited for cores. Fields not listed are 0. */
 enum scope_audit_kind {
         SCOPE_AUDIT_ADMITTED, /* group, value = its batch where they train in order */
         SCOPE_AUDIT_LEASED,   /* group, sample, value = lease token */
@@ -122,16 +131,20 @@ enum scope_audit_kind {
         SCOPE_AUDIT_SAMPLED,  /* group, sample, value = tokens, version = worker; since = submitted,
                                * service_ns = slot to EOS where the engine knows */
         SCOPE_AUDIT_SEALED,   /* group, value = samples; since = admitted */
-        SCOPE_AUDIT_SCORED,   /* group; since = its scores were begun */
+        SCOPE_AUDIT_SCORED,   /* group; since = its scores were begun; service */
         SCOPE_AUDIT_CALLED,   /* group, value = enum scope_call_end; since = a call was sent */
         SCOPE_AUDIT_QUEUED,   /* group, version = oldest, value = held now */
         SCOPE_AUDIT_CLAIMED,  /* group, version = the learner's, value = held now */
-        SCOPE_AUDIT_STEPPED,  /* version: the new one, value = tokens trained; since = it began */
+        /* version: the new one, value = tokens trained; since = it began; service */
+        SCOPE_AUDIT_STEPPED,
         SCOPE_AUDIT_EXPORTED, /* version; since = stepped: weights can be had. service_ns = CPU
                                * time of jobs and loops so far, where whoever listens puts it in */
         SCOPE_AUDIT_SPAN,     /* group, sample, value = policy tokens, version = that sampled them;
                                * of a sample about to be TRAINED */
         SCOPE_AUDIT_CUT,      /* value = tokens of samples that were given up, version = worker */
+        /* a step of an engine that computes: value = tokens sampled, version = prompt tokens (both
+         * 0: it took weights), sample = how many ran; service */
+        SCOPE_AUDIT_DECODED,
         SCOPE_AUDIT_KINDS
 };
 struct scope_audit {

@@ -76,7 +76,7 @@ static void link_next(struct scope_actor *self, struct weights *weights)
         if (weights->linking || weights->hosts_left == 0)
                 return;
         uint64_t cost_ns = resources->stage_cost(
-                resources->played, SCOPE_COST_TRANSFER, key);
+                resources->played, SCOPE_COST_TRANSFER, key, 0);
         weights->linking =
                 scope_timer_start(self, TIMER_HOST, cost_ns, &timer) == SCOPE_OK;
 }

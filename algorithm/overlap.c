@@ -107,6 +107,70 @@ double scope_overlap_makespan(const double *begins, const double *services, uint
         return last;
 }
 
+bool scope_step_law_is(const struct scope_step_law *law)
+{
+        return law->least_s + law->base_s + law->each_s > 0;
+}
+
+double scope_step_law_s(const struct scope_step_law *law, double running)
+{
+        return later(law->least_s, law->base_s + law->each_s * running / law->engines);
+}
+
+struct running {
+        uint64_t until; /* tokens of everybody since the beginning */
+        uint32_t index;
+};
+
+static void take_place(struct running *heap, uint32_t *count, struct running one)
+{
+        uint32_t at = (*count)++;
+        for (; at > 0 && heap[(at - 1) / 2].until > one.until; at = (at - 1) / 2)
+                heap[at] = heap[(at - 1) / 2];
+        heap[at] = one;
+}
+
+static struct running leave(struct running *heap, uint32_t *count)
+{
+        struct running first = heap[0], last = heap[--*count];
+        uint32_t at = 0;
+        for (uint32_t child = 1; child < *count; at = child, child = 2 * at + 1) {
+                if (child + 1 < *count && heap[child + 1].until < heap[child].until)
+                        child++;
+                if (heap[child].until >= last.until)
+                        break;
+                heap[at] = heap[child];
+        }
+        heap[at] = last;
+        return first;
+}
+
+double scope_overlap_shared_makespan(const struct scope_step_law *law, const uint32_t *tokens,
+        const double *prefill_s, uint32_t count, uint32_t slots, double *ret_ends)
+{
+        struct running *heap = calloc(slots, sizeof *heap);
+        uint64_t clock = 0;
+        double now = 0;
+        scope_assert(slots > 0 && law->engines > 0);
+        if (heap == NULL)
+                return -1;
+        for (uint32_t next = 0, running = 0; next < count || running > 0;) {
+                for (; next < count && running < slots; next++) {
+                        now += prefill_s[next] / law->engines;
+                        take_place(heap, &running, (struct running){ clock + tokens[next], next });
+                }
+                now += scope_step_law_s(law, running) * (double)(heap[0].until - clock);
+                clock = heap[0].until;
+                while (running > 0 && heap[0].until == clock) {
+                        struct running ended = leave(heap, &running);
+                        if (ret_ends != NULL)
+                                ret_ends[ended.index] = now;
+                }
+        }
+        free(heap);
+        return now;
+}
+
 const char *scope_bound_term_name(enum scope_bound_term term)
 {
         static const char *const names[] = { "decode", "prm", "teacher", "learner", "credit",
@@ -127,6 +191,9 @@ struct scope_rates scope_overlap_rates(const struct scope_capacity *c)
         double learner = per(c->prompts_per_step, step_s);
         rates.of[SCOPE_BOUND_PRM] = per(c->prm_servers, c->prm_s);
         rates.of[SCOPE_BOUND_TEACHER] = per(c->teacher_concurrency, c->teacher_s);
+        if (c->teacher_rate > 0)
+                rates.of[SCOPE_BOUND_TEACHER] = fmin(
+                        rates.of[SCOPE_BOUND_TEACHER], per(c->teacher_rate, c->teacher_calls));
         rates.of[SCOPE_BOUND_LEARNER] = learner;
         rates.of[SCOPE_BOUND_CREDIT] =
                 per((c->eta + 1) * c->prompts_per_step, c->sojourn_s + step_s);

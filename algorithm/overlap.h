@@ -6,9 +6,19 @@
  * forms for constant times are those of the survey's table (tests/algorithm/test_overlap.c). */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "algorithm/strategy.h"
+
+/* How long `engines` equal decoders take for a step, a token of each of `running` samples that are
+ * spread evenly over them: max(least_s, base_s + each_s * running / engines). Zeroed = there is no
+ * such law: samples take times of their own. */
+struct scope_step_law {
+        double least_s, base_s, each_s, engines;
+};
+bool scope_step_law_is(const struct scope_step_law *law);
+double scope_step_law_s(const struct scope_step_law *law, double running);
 
 /* One batch, each stage alone and from cold, in seconds. */
 struct scope_batch_times {
@@ -31,12 +41,20 @@ double scope_overlap_in_order(const struct scope_strategy *strategy,
 double scope_overlap_makespan(const double *begins, const double *services, uint32_t count,
         uint32_t servers, double *ret_ends);
 
+/* The same where samples share decoders: of so many tokens each, `slots` at a time; prefill_s
+ * [count]: of its prompt, 0 where another one's is the same, in front of the step that it comes
+ * into.
+ * thread  any; pure     errors  negative: out of memory */
+double scope_overlap_shared_makespan(const struct scope_step_law *law, const uint32_t *tokens,
+        const double *prefill_s, uint32_t count, uint32_t slots, double *ret_ends);
+
 /* Long-run rates of stages that work on their own (async), groups/s. */
 struct scope_capacity {
         double prompts_per_step, eta;
         double slots, samples, sample_s; /* decode: all slots, G, mean seconds of one sample */
         double prm_s, prm_servers;       /* mean over all groups, those never scored too */
         double teacher_s, teacher_concurrency; /* seconds of calls a group, over all groups */
+        double teacher_calls, teacher_rate;    /* calls a group; calls/s at most, 0 = no limit */
         double learn_s, publish_s;             /* of one step */
         double lost_s;       /* decoding stands still so long a step: T_x, drain */
         bool in_turn;        /* decoding stands still while the learner works (partial rollouts) */

@@ -106,8 +106,9 @@ static struct {
         enum scope_err err;
         struct scope_diag diag;
         struct scope_overlap_setting setting;
+        struct scope_recording *recording; /* NULL: the arms say what is wrong with it */
         double groups_per_s;
-        bool turns; /* in the newest arm */
+        bool shares; /* cores, in the newest arm */
 } recorded;
 
 static void read_recorded(void)
@@ -115,9 +116,11 @@ static void read_recorded(void)
         char path[SCOPE_PATH_BYTES_MAX + 32];
         struct scope_overlap_trail *trail = NULL;
         struct scope_overlap_report report = { 0 };
+        struct scope_diag unsaid;
         struct scope_trail_end end;
         uint64_t repeat;
         (void)snprintf(path, sizeof path, "%s/trail_000000.jsonl", flags.replay);
+        (void)scope_recording_load(flags.replay, &recorded.recording, &unsaid);
         recorded.err = scope_trail_read(
                 path, &trail, &recorded.setting, &repeat, &end, &recorded.diag);
         if (recorded.err != SCOPE_OK)
@@ -254,15 +257,24 @@ static enum scope_exit load(const struct scope_arguments *given,
         return code == SCOPE_EXIT_DONE && flags.replay[0] != 0 ? replay_stages(options) : code;
 }
 
-static void settle(struct scope_overlap_run *run, const struct scope_pipeline_options *options,
-        unsigned rollouts, double cores)
+static enum scope_err settle(struct scope_overlap_run *run,
+        const struct scope_pipeline_options *options, unsigned rollouts, double cores,
+        struct scope_diag *diag)
 {
-        recorded.turns = flags.replay[0] != 0 &&
-                         scope_recording_takes_turns(&recorded.setting, options);
-        run->setting =
-                scope_overlap_setting_of(options, rollouts, recorded.turns ? 1 : cores);
+        bool replays = options->stages.rollout == SCOPE_PLAY_REPLAY && recorded.recording != NULL;
         bool swaps = simulates() && options->stages.rollout != SCOPE_PLAY_REPLAY;
-        run->setting.swap_s = swaps ? (double)options->sim.swap * 1e-9 : 0;
+        struct scope_recorded_law law;
+        recorded.shares = recorded.recording != NULL &&
+                          scope_recording_shares_cores(recorded.recording, options);
+        run->setting = scope_overlap_setting_of(options, rollouts, recorded.shares ? 1 : cores);
+        if (replays && scope_recording_step_law(recorded.recording, &law)) {
+                run->setting.swap_s = law.swap_ns * 1e-9;
+                run->setting.step = (struct scope_step_law){ .base_s = law.round_ns * 1e-9,
+                        .each_s = law.token_ns * 1e-9,
+                        .engines = recorded.shares ? 1 : rollouts };
+        }
+        return swaps ? scope_overlap_setting_simulated(&run->setting, options, rollouts, diag)
+                     : SCOPE_OK;
 }
 
 static enum scope_exit run_real(struct scope_overlap_run *run,
@@ -317,7 +329,7 @@ static enum scope_exit run_simulated(struct scope_overlap_run *run,
                                : SCOPE_EXIT_FAILED;
         }
         run->end.wall_s = (double)result.virtual_ns * 1e-9;
-        if (recorded.turns) /* one machine: the bound counts all that it computes */
+        if (recorded.shares) /* one machine: the bound counts all that it computes */
                 run->end.cpu_s_per_group = computing_s(&result) / fmax(1, (double)result.trained);
         return scope_trail_end_usage(&run->end, result.usage, result.usage_count) == SCOPE_OK
                        ? SCOPE_EXIT_DONE
@@ -346,16 +358,19 @@ static enum scope_exit run_one(const struct scope_arguments *given,
         enum scope_exit code = load(given, run, repeat, table->about, &options, &config);
         if (code != SCOPE_EXIT_DONE)
                 return code;
-        if (!simulates() && scope_cores_find(&options, &cores, &diag) != SCOPE_OK) {
-                (void)fprintf(stderr, "error: %s\n", diag.text);
-                scope_config_destroy(config);
-                return SCOPE_EXIT_PRECONDITION;
-        }
         unsigned rollouts = 0;
         for (uint32_t i = 0; i < options.placement_count; i++)
                 if (strcmp(options.placement[i].role, "rollout") == 0)
                         rollouts += (unsigned)options.placement[i].count;
-        settle(run, &options, rollouts > 0 ? rollouts : 1, (double)cores.compute_count);
+        enum scope_err err = simulates() ? SCOPE_OK : scope_cores_find(&options, &cores, &diag);
+        if (err == SCOPE_OK)
+                err = settle(run, &options, rollouts > 0 ? rollouts : 1,
+                        (double)cores.compute_count, &diag);
+        if (err != SCOPE_OK) {
+                (void)fprintf(stderr, "error: %s\n", diag.text);
+                scope_config_destroy(config);
+                return SCOPE_EXIT_PRECONDITION;
+        }
         if (scope_overlap_trail_create(&run->setting, &run->trail) != SCOPE_OK) {
                 scope_config_destroy(config);
                 return SCOPE_EXIT_FAILED;
@@ -631,13 +646,13 @@ static void tell_recorded(struct scope_text *json)
                 "recorded: %s, eta %" PRIu64 ": %.3f groups/s in %s itself; %s\n",
                 recorded.setting.strategy, recorded.setting.eta, recorded.groups_per_s,
                 flags.replay,
-                recorded.turns ? "decoding, PRM and learner take turns on its cores"
-                               : "each stage has its own machine, and takes what it took there");
+                recorded.shares ? "decoding, PRM and learner share its cores again"
+                                : "each stage has its own machine, and takes what it took there");
         scope_json_open(json, "recorded", '{');
         scope_json_text(json, "strategy", recorded.setting.strategy);
         scope_json_uint(json, "eta", recorded.setting.eta);
         scope_json_double(json, "groups_per_s", recorded.groups_per_s);
-        scope_json_bool(json, "take_turns", recorded.turns);
+        scope_json_bool(json, "shares_cores", recorded.shares);
         scope_json_close(json, '}');
 }
 
@@ -674,6 +689,8 @@ static enum scope_exit command(const struct scope_arguments *given)
                 code = scope_output_json(&json);
         scope_text_fini(&json);
         scope_text_fini(&html);
+        scope_recording_destroy(recorded.recording);
+        recorded.recording = NULL;
         return code;
 }
 

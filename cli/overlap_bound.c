@@ -11,7 +11,8 @@
 struct batch {
         uint64_t *ids;
         uint32_t count;
-        double *services, *begins, *ends, *teacher;
+        double *services, *begins, *ends, *teacher, *prefill;
+        uint32_t *tokens;
         struct scope_trail_call *calls; /* of all batches, by batch and then by begin */
         uint64_t call_count, call_at;
         uint64_t *heads, *next; /* + 1; 0 = the end */
@@ -48,6 +49,13 @@ static void gather_members(const struct scope_overlap_trail *trail, uint64_t b, 
                 batch->ids[batch->count++] = i - 1;
 }
 
+/* Calls that could be sent at these times, at most so many a second. */
+static void pace(const struct scope_overlap_trail *trail, double *begins, uint64_t count)
+{
+        for (uint64_t i = 1; i < count && trail->setting.teacher_rate > 0; i++)
+                begins[i] = fmax(begins[i], begins[i - 1] + 1 / trail->setting.teacher_rate);
+}
+
 /* Makespan of this batch's calls, in the order in which they were made. */
 static double alone_at_teacher(const struct scope_overlap_trail *trail, struct batch *batch)
 {
@@ -59,15 +67,36 @@ static double alone_at_teacher(const struct scope_overlap_trail *trail, struct b
         for (; first + count < batch->call_count; count++)
                 if (trail->groups[batch->calls[first + count].group].batch != of)
                         break;
-        double *services = calloc(count + 1, sizeof *services), makespan;
+        double *services = calloc(2 * count + 1, sizeof *services), makespan;
         if (services == NULL)
                 return -1;
         for (uint64_t i = 0; i < count; i++)
                 services[i] = batch->calls[first + i].service;
-        makespan = scope_overlap_makespan(
-                NULL, services, (uint32_t)count, trail->setting.teacher_concurrency, NULL);
+        pace(trail, services + count, count);
+        makespan = scope_overlap_makespan(services + count, services, (uint32_t)count,
+                trail->setting.teacher_concurrency, NULL);
         free(services);
         return makespan;
+}
+
+/* Decoding alone: when every sample of the batch is over is in batch->ends. */
+static double alone_at_decoder(const struct scope_overlap_trail *trail, struct batch *batch)
+{
+        const struct scope_overlap_setting *setting = &trail->setting;
+        uint32_t samples = 0;
+        for (uint32_t i = 0; i < batch->count; i++)
+                for (uint32_t s = 0; s < setting->group_size; s++) {
+                        const struct scope_trail_sample *sample =
+                                &trail->samples[batch->ids[i] * setting->group_size + s];
+                        batch->tokens[samples] = sample->tokens;
+                        batch->prefill[samples] =
+                                s == 0 ? scope_trail_prefill_s(trail, sample) : 0;
+                        batch->services[samples++] = (double)sample->service_s;
+                }
+        if (scope_step_law_is(&setting->step))
+                return scope_overlap_shared_makespan(&setting->step, batch->tokens, batch->prefill,
+                        samples, setting->slots, batch->ends);
+        return scope_overlap_makespan(NULL, batch->services, samples, setting->slots, batch->ends);
 }
 
 /* Stage times of a batch from the services of its samples, scores and calls: each stage alone. */
@@ -76,15 +105,9 @@ static struct scope_batch_times from_services(
 {
         const struct scope_overlap_setting *setting = &trail->setting;
         struct scope_batch_times times = { 0 };
-        uint32_t samples = 0, calls = 0, servers = setting->teacher_concurrency;
+        uint32_t calls = 0, servers = setting->teacher_concurrency;
         double prm_free = 0;
-        for (uint32_t i = 0; i < batch->count; i++)
-                for (uint32_t s = 0; s < setting->group_size; s++)
-                        batch->services[samples++] =
-                                (double)trail->samples[batch->ids[i] * setting->group_size + s]
-                                        .service_s;
-        times.decode =
-                scope_overlap_makespan(NULL, batch->services, samples, setting->slots, batch->ends);
+        times.decode = alone_at_decoder(trail, batch);
         /* streamed: to the PRM in the order of sealing, to the teacher in the order of scores */
         for (uint32_t i = 0; i < batch->count; i++) {
                 double sealed = 0;
@@ -117,6 +140,7 @@ static struct scope_batch_times from_services(
         times.streamed = fmax(times.streamed, prm_free);
         if (calls > 0 && servers > 0) {
                 times.teacher = alone_at_teacher(trail, batch);
+                pace(trail, batch->begins, calls);
                 times.streamed =
                         fmax(times.streamed, scope_overlap_makespan(batch->begins, batch->teacher,
                                                      calls, servers, NULL));
@@ -168,10 +192,13 @@ static enum scope_err open_batch(const struct scope_overlap_trail *trail, struct
                 .services = calloc(samples, sizeof *batch->services),
                 .begins = calloc(groups, sizeof *batch->begins),
                 .ends = calloc(samples, sizeof *batch->ends),
+                .prefill = calloc(samples, sizeof *batch->prefill),
+                .tokens = calloc(samples, sizeof *batch->tokens),
                 .teacher = calloc(groups, sizeof *batch->teacher),
                 .calls = calloc(trail->call_count + 1, sizeof *batch->calls) };
         if (batch->ids == NULL || batch->services == NULL || batch->begins == NULL ||
-                batch->ends == NULL || batch->teacher == NULL || batch->calls == NULL)
+                batch->ends == NULL || batch->teacher == NULL || batch->calls == NULL ||
+                batch->prefill == NULL || batch->tokens == NULL)
                 return SCOPE_ERR_MEMORY;
         for (uint64_t i = 0; i < trail->call_count; i++) {
                 struct scope_trail_call call = trail->calls[i];
@@ -194,6 +221,8 @@ static void close_batch(struct batch *batch)
         free(batch->ends);
         free(batch->teacher);
         free(batch->calls);
+        free(batch->prefill);
+        free(batch->tokens);
 }
 
 static bool has_services(const struct scope_overlap_trail *trail)
@@ -281,8 +310,8 @@ static double drained_s(const struct scope_overlap_trail *trail, struct window w
                 for (uint64_t i = 0; i < samples; i++) {
                         const struct scope_trail_sample *sample = &trail->samples[i];
                         if (sample->ended > drain->from && sample->ended <= drain->to)
-                                used += fmin(
-                                        sample->ended - drain->from, (double)sample->service_s);
+                                used += fmin(sample->ended - drain->from,
+                                        scope_trail_slot_s(trail, sample));
                 }
                 lost += trail->setting.swap_s +
                         fmax(0, drain->to - drain->from - used / trail->setting.slots);
@@ -306,6 +335,8 @@ static struct scope_capacity capacity_of(const struct scope_overlap_trail *trail
                 .prm_servers = 1,
                 .teacher_s = report->teacher_s,
                 .teacher_concurrency = setting->teacher_concurrency,
+                .teacher_calls = report->teacher_calls,
+                .teacher_rate = setting->teacher_rate,
                 .learn_s = report->stage.learn,
                 .publish_s = report->stage.publish,
                 .lost_s = setting->swap_s,
@@ -357,6 +388,7 @@ static enum scope_err bound_in_turn(const struct scope_overlap_trail *trail, str
                         batch.begins[calls] = work * (i + 1) + group->prm_s;
                         batch.teacher[calls++] = group->teacher_s;
                 }
+                pace(trail, batch.begins, calls);
                 double taught = calls > 0 ? scope_overlap_makespan(batch.begins, batch.teacher,
                                                     calls, setting->teacher_concurrency, NULL)
                                           : 0;

@@ -45,10 +45,11 @@ static void mean_services(const struct scope_overlap_trail *trail, struct window
                         continue;
                 groups++;
                 for (uint32_t s = 0; s < size; s++) {
-                        double service = (double)trail->samples[i * size + s].service_s;
-                        report->sample_s += service / size;
-                        longest = fmax(longest, service);
+                        const struct scope_trail_sample *sample = &trail->samples[i * size + s];
+                        report->sample_s += scope_trail_slot_s(trail, sample) / size;
+                        longest = fmax(longest, (double)sample->service_s);
                 }
+                report->teacher_calls += group->calls;
                 report->prm_s += group->prm_s;
                 report->teacher_s += group->teacher_s;
                 report->sojourn_s += longest + group->prm_s + group->teacher_s;
@@ -58,6 +59,7 @@ static void mean_services(const struct scope_overlap_trail *trail, struct window
         report->sample_s /= groups;
         report->prm_s /= groups;
         report->teacher_s /= groups;
+        report->teacher_calls /= groups;
         report->sojourn_s /= groups;
 }
 

@@ -19,10 +19,12 @@ struct scope_overlap_setting {
         uint32_t prompts_per_step, group_size, slots,
                 teacher_concurrency; /* slots of all rollouts */
         uint32_t queue_groups, teacher_groups;
+        double teacher_rate; /* teacher.rate; 0 = no limit */
         bool drain;     /* pipeline.update */
         double partial; /* pipeline.partial_rollout */
         double swap_s;
         double cores;    /* shared by all stages; 0 = each has its own */
+        struct scope_step_law step; /* of simulated decoding; of the pool of all rollouts */
         char about[128]; /* the value of a sweep; "" = none */
 };
 
@@ -81,8 +83,8 @@ struct scope_overlap_report {
         struct scope_link_report links[SCOPE_LINKS];
         /* means a batch: of services alone (simulated), or of what was seen (real) */
         struct scope_batch_times stage;
-        double sample_s, prm_s, teacher_s,
-                sojourn_s; /* means: a sample, a group, a group, a group */
+        /* means: of a sample (how long it holds its slot), then of a group; the last: number */
+        double sample_s, prm_s, teacher_s, sojourn_s, teacher_calls;
         double cpu_s_per_group; /* jobs and loops; 0 = not known */
         double bound_groups_per_s;
         enum scope_bound_term binding; /* without in_order, or SCOPE_BOUND_CORES */

@@ -377,6 +377,8 @@ void scope_overlap_trail_event(void *context, const struct scope_audit *event)
 {
         struct scope_overlap_trail *trail = context;
         double now = (double)event->now_ns * 1e-9, since = (double)event->since_ns * 1e-9;
+        if (event->kind == SCOPE_AUDIT_DECODED)
+                return; /* of interest for a replay */
         pass(trail, now);
         if (event->kind == SCOPE_AUDIT_STEPPED) {
                 struct scope_trail_step *step = step_of(trail, event->version);

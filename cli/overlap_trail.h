@@ -81,6 +81,30 @@ static inline uint64_t scope_trail_step(const struct scope_overlap_trail *trail,
         return version > trail->first_version ? version - trail->first_version : 0;
 }
 
+/* Of a sample, where samples share decoders: its prompt's part of the time that it takes alone. */
+static inline double scope_trail_prefill_s(
+        const struct scope_overlap_trail *trail, const struct scope_trail_sample *sample)
+{
+        const struct scope_step_law *step = &trail->setting.step;
+        if (!scope_step_law_is(step))
+                return 0;
+        double rest = (double)sample->service_s -
+                      (double)sample->tokens * scope_step_law_s(step, step->engines);
+        return rest > 1e-6 * (double)sample->service_s ? rest : 0; /* it is kept in an f32 */
+}
+
+/* How long it holds its slot while all slots are taken. */
+static inline double scope_trail_slot_s(
+        const struct scope_overlap_trail *trail, const struct scope_trail_sample *sample)
+{
+        const struct scope_overlap_setting *setting = &trail->setting;
+        if (!scope_step_law_is(&setting->step))
+                return (double)sample->service_s;
+        return (double)sample->tokens * scope_step_law_s(&setting->step, setting->slots) +
+               scope_trail_prefill_s(trail, sample) * setting->slots /
+                       (setting->step.engines * setting->group_size);
+}
+
 /* The bound of the strategy, from the trail's own stage times or from `alone`; fills stage,
  * binding, knee and bound_groups_per_s. (from, to] are the window: places in `steps`.
  * errors  SCOPE_ERR_MEMORY; SCOPE_ERR_ARGUMENT: the strategy is not known */

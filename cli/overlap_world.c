@@ -146,8 +146,9 @@ static enum scope_err build(struct world *world, struct scope_diag *diag)
         if (err != SCOPE_OK)
                 return err;
         /* else each stage has its own machine: none waits for another's */
-        bool turns = scope_stage_play_takes_turns(world->play);
-        options.compute_threads = turns ? 1 : world->stages.resources.rollout_count + 8;
+        bool shares = scope_stage_play_shares_cores(world->play);
+        options.compute_threads = shares ? 1 : world->stages.resources.rollout_count + 8;
+        sim.yields = shares;
         sim.context = world->play;
         err = scope_simulation_create(&options, &sim, &world->system);
         if (err == SCOPE_OK)
@@ -186,7 +187,8 @@ static void settle_options(struct scope_pipeline_options *options)
         if (stages->prm == SCOPE_PLAY_SIM || options->prm.backend != SCOPE_PRM_OFF)
                 options->prm.backend = SCOPE_PRM_ARITHMETIC;
         if (stages->rollout == SCOPE_PLAY_SIM)
-                options->rollout.max_response = RESPONSE_MAX;
+                options->rollout.max_response = options->sim.length[0] != 0
+                        ? options->rollout.max_response : RESPONSE_MAX;
         options->learner.microbatch_tokens = 1 << 24;
         options->learner.minibatch_prompts = 0;
         options->learner.passes = 1;

@@ -16,6 +16,7 @@
 #include "models/hf_config.h"
 #include "models/tokenizer_tiny.h"
 #include "models/trainer.h"
+#include "tasks/latency_law.h"
 
 struct plan_flags {
         char from[512], what_if[512];
@@ -105,6 +106,17 @@ static void set_rate(struct scope_plan *plan, enum scope_plan_role role, double 
                 plan->rate[role] = (struct scope_plan_rate){ value, SCOPE_PLAN_GIVEN };
 }
 
+/* A configuration that simulates stages by the token is planned with their rates. */
+static enum scope_err read_served(const char *words, double given, struct scope_plan_served *ret,
+        struct scope_diag *diag)
+{
+        struct scope_tokens_law law;
+        enum scope_err err = scope_tokens_law_parse(words, &law, diag);
+        if (err == SCOPE_OK && given == 0)
+                *ret = (struct scope_plan_served){ law.rate, law.least_s };
+        return err;
+}
+
 static enum scope_err read_plan(struct scope_plan *plan,
         const struct scope_pipeline_options *options, struct scope_diag *diag)
 {
@@ -114,6 +126,7 @@ static enum scope_err read_plan(struct scope_plan *plan,
                 .samples = (double)options->rollout.group_size,
                 .slots = (double)options->rollout.slots,
                 .teacher_calls = (double)options->teacher.concurrency,
+                .teacher_rate = options->teacher.rate,
                 .eta = (double)(strategy != NULL && strategy->eta >= 0
                                         ? strategy->eta
                                         : options->pipeline.admission.eta),
@@ -134,7 +147,11 @@ static enum scope_err read_plan(struct scope_plan *plan,
         set_rate(plan, SCOPE_PLAN_ROLLOUT, in->decode_rate);
         set_rate(plan, SCOPE_PLAN_PRM, in->prm_rate);
         set_rate(plan, SCOPE_PLAN_LEARNER, in->learn_rate);
-        enum scope_err err = read_devices(plan, options, diag);
+        enum scope_err err = read_served(options->sim.decode, in->decode_rate, &plan->decode, diag);
+        if (err == SCOPE_OK)
+                err = read_served(options->sim.learn, in->learn_rate, &plan->learn, diag);
+        if (err == SCOPE_OK)
+                err = read_devices(plan, options, diag);
         if (err == SCOPE_OK)
                 err = read_shape(options->model.path, in->shape, "plan.shape", &plan->policy, diag);
         if (err == SCOPE_OK && plan->scored)
@@ -147,6 +164,10 @@ static enum scope_err read_plan(struct scope_plan *plan,
 
 static void recorded(struct scope_plan *plan, enum scope_plan_role role, double tokens, double s)
 {
+        if (role == SCOPE_PLAN_ROLLOUT)
+                plan->decode = (struct scope_plan_served){ 0 };
+        if (role == SCOPE_PLAN_LEARNER)
+                plan->learn = (struct scope_plan_served){ 0 };
         if (tokens > 0 && s > 0 && plan->devices[role] > 0)
                 plan->rate[role] = (struct scope_plan_rate){ tokens / s / plan->devices[role],
                         SCOPE_PLAN_RECORDED };

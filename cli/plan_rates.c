@@ -121,6 +121,23 @@ static void estimate_rates(struct scope_plan *plan)
         estimate(plan, SCOPE_PLAN_LEARNER, flops / (6 * parameters));
 }
 
+/* Rates that the configuration simulates with: a rollout with all slots taken. */
+static void serve_rates(struct scope_plan *plan)
+{
+        const struct scope_plan_served *decode = &plan->decode;
+        double rate = decode->rate;
+        if (decode->least_s > 0)
+                rate = fmin(rate, plan->slots / decode->least_s);
+        if (rate > 0)
+                plan->rate[SCOPE_PLAN_ROLLOUT] = (struct scope_plan_rate){
+                        rate * plan->actors / plan->devices[SCOPE_PLAN_ROLLOUT], SCOPE_PLAN_GIVEN
+                };
+        if (plan->learn.rate > 0)
+                plan->rate[SCOPE_PLAN_LEARNER] = (struct scope_plan_rate){
+                        plan->learn.rate / plan->devices[SCOPE_PLAN_LEARNER], SCOPE_PLAN_GIVEN
+                };
+}
+
 static struct scope_capacity capacity_of(const struct scope_plan *plan, const double *devices)
 {
         const struct scope_plan_options *in = &plan->input;
@@ -137,8 +154,11 @@ static struct scope_capacity capacity_of(const struct scope_plan *plan, const do
                 .teacher_s = in->refined * latency_s,
                 .teacher_concurrency = plan->teacher_calls,
                 .learn_s = plan->prompts * plan->samples * row / learn_rate,
+                .teacher_calls = in->refined,
+                .teacher_rate = plan->teacher_rate,
                 .publish_s = (double)in->publish * 1e-9,
                 .lost_s = (double)in->swap * 1e-9 };
+        c.learn_s = fmax(c.learn_s, plan->learn.least_s);
         if (plan->scored) {
                 c.prm_s = in->refined * plan->samples * row / plan->rate[SCOPE_PLAN_PRM].value;
                 c.prm_servers = devices[SCOPE_PLAN_PRM];
@@ -203,6 +223,7 @@ void scope_plan_reckon(struct scope_plan *plan)
 {
         struct scope_plan_options *in = &plan->input;
         reckon_memory(plan);
+        serve_rates(plan);
         estimate_rates(plan);
         if (in->teacher_tokens_in == 0)
                 in->teacher_tokens_in = in->prompt_tokens + in->response_tokens / 2;

@@ -41,8 +41,13 @@ struct scope_plan {
         /* recorded: CPU-seconds of a group, all stages; admission to batch. 0 = not */
         double group_cpu_s, sojourn_s;
         double prompts, samples, slots, teacher_calls, eta; /* B, G, of one rollout, C */
+        double teacher_rate;                                /* calls/s; 0 = no limit */
         double parameter_bytes;                             /* of weights that are only read */
         double microbatch_tokens, context;
+        /* sim.decode and sim.learn by the token: of one rollout, of the learner; 0 = not */
+        struct scope_plan_served {
+                double rate, least_s;
+        } decode, learn;
         struct scope_plan_rate rate[SCOPE_PLAN_ROLES];
         struct scope_plan_memory memory[SCOPE_PLAN_ROLES];
         double device_memory; /* 0 = not known */

@@ -71,12 +71,16 @@ const struct scope_overlap_setting *scope_recording_setting(const struct scope_r
         return &recording->setting;
 }
 
-bool scope_recording_takes_turns(const struct scope_overlap_setting *recorded,
+bool scope_recording_shares_cores(const struct scope_recording *recording,
         const struct scope_pipeline_options *options)
 {
-        const struct scope_strategy *strategy = scope_strategy_find(recorded->strategy);
-        return recorded->cores > 0 && strategy != NULL && strategy->eta == 0 &&
-               options->placement_count == 0 && options->stages.rollout == SCOPE_PLAY_REPLAY &&
+        const struct scope_overlap_setting *setting = &recording->setting;
+        const struct scope_strategy *strategy = scope_strategy_find(setting->strategy);
+        struct scope_recorded_law law;
+        bool alone = (strategy != NULL && strategy->eta == 0) ||
+                     scope_recording_step_law(recording, &law);
+        return setting->cores > 0 && alone && options->placement_count == 0 &&
+               options->stages.rollout == SCOPE_PLAY_REPLAY &&
                options->stages.learner == SCOPE_PLAY_REPLAY;
 }
 
@@ -134,6 +138,29 @@ const struct scope_recorded_sample *scope_recording_sample(const struct scope_re
                 if (first[i].sample == sample)
                         return &first[i];
         return &first[sample % group->sample_count]; /* it was lost then */
+}
+
+bool scope_recording_has_tokens(const struct scope_recording *recording)
+{
+        return recording->tokens.count > 0;
+}
+
+bool scope_recording_tokens(const struct scope_recording *recording,
+        const struct scope_recorded_sample *sample, const uint32_t **ret_ids,
+        const float **ret_logp, uint32_t *ret_count, uint8_t *ret_finish)
+{
+        struct scope_recorded_tokens key = { .group = sample->group, .sample = sample->sample };
+        if (recording->tokens.count == 0)
+                return false;
+        const struct scope_recorded_tokens *found = bsearch(&key, recording->tokens.at,
+                recording->tokens.count, sizeof key, scope_recorded_by_tokens);
+        if (found == NULL)
+                return false;
+        *ret_ids = ROW(recording->ids, uint32_t, found->first);
+        *ret_logp = ROW(recording->logp, float, found->first);
+        *ret_count = found->count;
+        *ret_finish = found->finish;
+        return true;
 }
 
 static uint64_t scored_ns(const struct scope_recording *recording, uint64_t group)
@@ -227,37 +254,64 @@ bool scope_recording_call(void *context, struct scope_string problem, struct sco
 
 /* --- laws ----------------------------------------------------------------------------------- */
 
+static const struct scope_recorded_rows *rows_of(
+        const struct scope_recording *recording, enum scope_recorded_time of)
+{
+        switch (of) {
+        case SCOPE_RECORDED_PRM:
+                return &recording->scored;
+        case SCOPE_RECORDED_TEACHER:
+                return &recording->calls;
+        case SCOPE_RECORDED_LEARN:
+                return &recording->learn;
+        case SCOPE_RECORDED_PUBLISH:
+                return &recording->publish;
+        case SCOPE_RECORDED_DECODE:
+        case SCOPE_RECORDED_LENGTH:
+        default:
+                return &recording->decoded;
+        }
+}
+
+static uint64_t time_at(
+        const struct scope_recorded_rows *rows, enum scope_recorded_time of, size_t i)
+{
+        switch (of) {
+        case SCOPE_RECORDED_DECODE:
+                return ROW(*rows, struct scope_recorded_decode, i)->service_ns;
+        case SCOPE_RECORDED_LENGTH:
+                return ROW(*rows, struct scope_recorded_decode, i)->tokens * UINT64_C(1000000000);
+        case SCOPE_RECORDED_PRM:
+                return ROW(*rows, struct scope_recorded_scoring, i)->ns;
+        case SCOPE_RECORDED_TEACHER:
+                return ROW(*rows, struct scope_recorded_call, i)->ns;
+        case SCOPE_RECORDED_LEARN:
+        case SCOPE_RECORDED_PUBLISH:
+        default:
+                return *ROW(*rows, uint64_t, i);
+        }
+}
+
 static void collect(struct scope_recording *recording, enum scope_recorded_time of,
         struct scope_recorded_rows *times)
 {
-        const struct scope_recorded_rows *numbers =
-                of == SCOPE_RECORDED_LEARN ? &recording->learn : &recording->publish;
-        size_t count = of == SCOPE_RECORDED_DECODE    ? recording->decoded.count
-                       : of == SCOPE_RECORDED_PRM     ? recording->scored.count
-                       : of == SCOPE_RECORDED_TEACHER ? recording->calls.count
-                                                      : numbers->count;
-        for (size_t i = 0; i < count; i++)
-                scope_recorded_add_number(recording, times,
-                        of == SCOPE_RECORDED_DECODE
-                                ? ROW(recording->decoded, struct scope_recorded_decode, i)
-                                          ->service_ns
-                        : of == SCOPE_RECORDED_PRM
-                                ? ROW(recording->scored, struct scope_recorded_scoring, i)->ns
-                        : of == SCOPE_RECORDED_TEACHER
-                                ? ROW(recording->calls, struct scope_recorded_call, i)->ns
-                                : *ROW(*numbers, uint64_t, i));
+        const struct scope_recorded_rows *rows = rows_of(recording, of);
+        for (size_t i = 0; i < rows->count; i++)
+                scope_recorded_add_number(recording, times, time_at(rows, of, i));
 }
 
 enum scope_err scope_recording_law(const char *words, enum scope_recorded_time of,
         struct scope_latency_law *ret_law, uint64_t **ret_values, struct scope_diag *diag)
 {
         static const char *const names[] = { "rollout", "prm", "teacher", "learner",
-                "publication" };
+                "publication", "rollout" };
         struct scope_recording *recording = NULL;
         struct scope_recorded_rows times = { 0 };
         *ret_values = NULL;
         if (strncmp(words, "trace:", 6) != 0)
-                return scope_latency_law_parse(words, ret_law, diag);
+                return (of == SCOPE_RECORDED_LENGTH ? scope_length_law_parse
+                                                    : scope_latency_law_parse)(
+                        words, ret_law, diag);
         enum scope_err err = scope_recording_load(words + 6, &recording, diag);
         if (err != SCOPE_OK)
                 return err;

@@ -2,8 +2,9 @@
  * Why: whoever replays a run, or draws from its times, needs a sample's words and decode time, a
  * group's scores, what the teacher answered and when, what a step took. Sources: trail_STEP.jsonl
  * (times), rollouts/index.jsonl and stream.jsonl (words), rollouts/replies.jsonl (scorer,
- * teacher).
- * (1) A decode time is from slot to EOS: what a sample waited for a slot is taken out. (2) Groups
+ * teacher; tokens and log-probabilities where metrics.tokens was on).
+ * (1) A decode time is from slot to EOS: what a sample waited for a slot is taken out; who computed
+ * is played by what its tokens cost instead. Other times are without waits for cores. (2) Groups
  * without words (filtered, or alive when the run ended) are not in it. (3) Whoever asks for a group
  * that is not in it gets another one, the same at every call: a recording begins again at its end.
  * (4) Read-only after load, but for the teacher's place among calls that were alike. */
@@ -47,11 +48,20 @@ enum scope_err scope_recording_check(const struct scope_recording *recording,
 const struct scope_overlap_setting *scope_recording_setting(
         const struct scope_recording *recording);
 
-/* Decoding, scoring and learning took turns on cores that they shared: each took what it takes
- * alone, so they take turns on them again, under any strategy. Where they ran beside each other,
- * what was recorded holds what they cost each other, and they are played each on its own. */
-bool scope_recording_takes_turns(const struct scope_overlap_setting *recorded,
+/* Decoding, scoring and learning shared cores: they share them again, under any strategy, each
+ * drawing what it took of them alone. So it is where that is known: since schema 4 of the trail, or
+ * where they took turns. Otherwise each stage is played on a machine of its own. */
+bool scope_recording_shares_cores(const struct scope_recording *recording,
         const struct scope_pipeline_options *options);
+
+/* What decoding took of the cores that it had, ns: a round of one token for each sample that runs,
+ * each of these tokens, each token of a prompt, new weights; and a step of it, in the mean. */
+struct scope_recorded_law {
+        double round_ns, token_ns, prompt_ns, swap_ns, step_ns;
+};
+/* False: too few steps of an engine that computes were recorded. */
+bool scope_recording_step_law(
+        const struct scope_recording *recording, struct scope_recorded_law *ret_law);
 
 uint64_t scope_recording_groups(const struct scope_recording *recording);
 uint64_t scope_recording_calls(const struct scope_recording *recording); /* of the teacher */
@@ -64,6 +74,12 @@ const struct scope_recorded_group *scope_recording_group(
 const struct scope_recorded_sample *scope_recording_sample(const struct scope_recording *recording,
         const struct scope_recorded_group *group, uint32_t sample);
 const char *scope_recording_text(const struct scope_recording *recording, size_t text);
+
+/* The same to the bit. False: it was recorded without metrics.tokens. */
+bool scope_recording_tokens(const struct scope_recording *recording,
+        const struct scope_recorded_sample *sample, const uint32_t **ret_ids,
+        const float **ret_logp, uint32_t *ret_count, uint8_t *ret_finish);
+bool scope_recording_has_tokens(const struct scope_recording *recording); /* of any sample */
 
 /* Of a stage that is in it; the key as scope_resources.stage_cost has it. */
 uint64_t scope_recording_cost(
@@ -79,8 +95,8 @@ bool scope_recording_scores(const struct scope_recording *recording, uint64_t gr
 bool scope_recording_call(void *recording, struct scope_string problem, struct scope_string prefix,
         struct scope_teacher_recorded *ret_recorded);
 
-/* A law in words (tasks/latency_law.h), or "trace:DIRECTORY": one of the times that this run's
- * stage took.
+/* A law in words (tasks/latency_law.h; LENGTH: of tokens), or "trace:DIRECTORY": one of the times
+ * that this run's stage took.
  * owns    gives *ret_values, what the law draws from: free; NULL where it needs none
  * errors  as scope_latency_law_parse and scope_recording_load; SCOPE_ERR_NOT_FOUND: not in it */
 enum scope_recorded_time {
@@ -88,7 +104,8 @@ enum scope_recorded_time {
         SCOPE_RECORDED_PRM,
         SCOPE_RECORDED_TEACHER,
         SCOPE_RECORDED_LEARN,
-        SCOPE_RECORDED_PUBLISH
+        SCOPE_RECORDED_PUBLISH,
+        SCOPE_RECORDED_LENGTH /* tokens x 10^9 */
 };
 enum scope_err scope_recording_law(const char *words, enum scope_recorded_time of,
         struct scope_latency_law *ret_law, uint64_t **ret_values, struct scope_diag *diag);

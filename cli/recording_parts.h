@@ -21,6 +21,16 @@ struct scope_recorded_decode { /* one SAMPLED event */
         uint64_t group, since_ns, ended_ns, service_ns;
         uint32_t sample, worker, tokens;
 };
+struct scope_recorded_tokens { /* a sample to the bit */
+        uint64_t group;
+        uint32_t sample, count;
+        size_t first; /* of ids and logp */
+        uint8_t finish;
+};
+struct scope_recorded_step { /* of an engine, on cores of its own */
+        uint64_t ns, sampled, prompts;
+        uint32_t running;
+};
 struct scope_recorded_scoring {
         uint64_t group, ns;
 };
@@ -40,8 +50,9 @@ struct scope_recorded_call {
 struct scope_recording {
         char directory[SCOPE_PATH_BYTES_MAX];
         struct scope_overlap_setting setting;
-        struct scope_recorded_rows decoded, samples, groups, scored, scores, p, calls, by_problem,
-                learn, publish;
+        struct scope_recorded_rows decoded, samples, groups, steps, tokens, ids, logp, scored,
+                scores, p,
+                calls, by_problem, learn, publish;
         struct scope_text text;
         bool failed; /* out of memory */
         uint32_t workers;
@@ -50,6 +61,7 @@ struct scope_recording {
 #define ROW(rows, type, index) (&((type *)(rows).at)[index])
 
 /* Orders of the rows in which things are looked for; calls that are alike as they were made. */
+int scope_recorded_by_tokens(const void *one, const void *two);
 int scope_recorded_by_scored(const void *one, const void *two);
 int scope_recorded_by_score(const void *one, const void *two);
 int scope_recorded_by_exact(const void *one, const void *two);

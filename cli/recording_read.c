@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "actors/call_gate.h"
+#include "base/base64.h"
 #include "base/limits.h"
 #include "base/rng.h"
 #include "cli/jsonl.h"
@@ -60,7 +61,10 @@ static void hear(void *context, const struct scope_audit *event)
 {
         struct scope_recording *recording = context;
         struct scope_recorded_decode *row;
+        struct scope_recorded_step *step;
         uint64_t ns = event->now_ns - event->since_ns;
+        bool known = event->service_ns > 0 && event->service_ns < ns;
+        uint64_t alone_ns = known ? event->service_ns : ns; /* without waits for cores */
         if (event->since_ns == 0 || event->since_ns > event->now_ns)
                 return;
         switch (event->kind) {
@@ -79,10 +83,18 @@ static void hear(void *context, const struct scope_audit *event)
                         recording->workers = row->worker + 1;
                 break;
         case SCOPE_AUDIT_STEPPED:
-                scope_recorded_add_number(recording, &recording->learn, ns);
+                scope_recorded_add_number(recording, &recording->learn, alone_ns);
                 break;
         case SCOPE_AUDIT_EXPORTED:
                 scope_recorded_add_number(recording, &recording->publish, ns);
+                break;
+        case SCOPE_AUDIT_DECODED:
+                step = add(recording, &recording->steps, sizeof *step);
+                if (step != NULL)
+                        *step = (struct scope_recorded_step){ .ns = alone_ns,
+                                .sampled = event->value,
+                                .prompts = event->version,
+                                .running = event->sample };
                 break;
         default:
                 break;
@@ -234,6 +246,51 @@ static bool take_group(struct scope_recording *recording, const json_t *object)
         return true;
 }
 
+/* Numbers of four bytes, in base64: to the end of `rows`. */
+static bool take_words(struct scope_recording *recording, struct scope_string text,
+        struct scope_recorded_rows *rows, uint32_t *ret_count)
+{
+        enum { WORD = 4 };
+        size_t most = text.bytes / 4 * 3, bytes = 0;
+        char *words = malloc(most + 1);
+        bool good = words != NULL && text.at != NULL &&
+                    scope_base64_decode(text.at, text.bytes, words, most, &bytes) &&
+                    bytes > 0 && bytes % WORD == 0;
+        for (size_t at = 0; good && at < bytes; at += WORD) {
+                char *row = add(recording, rows, WORD);
+                if (row != NULL)
+                        memcpy(row, words + at, WORD);
+        }
+        recording->failed = recording->failed || words == NULL;
+        *ret_count = (uint32_t)(bytes / WORD);
+        free(words);
+        return good;
+}
+
+/* What the engine gave: metrics.tokens. */
+static bool take_tokens(struct scope_recording *recording, const json_t *object)
+{
+        struct scope_string finish = text_of(object, "finish");
+        uint64_t group, sample;
+        uint32_t count, logps;
+        size_t first = recording->ids.count;
+        if (finish.at == NULL || !number_of(object, "group", &group) ||
+                !number_of(object, "sample", &sample) || sample >= SCOPE_GROUP_SAMPLES_MAX ||
+                !take_words(recording, text_of(object, "ids"), &recording->ids, &count) ||
+                !take_words(recording, text_of(object, "logp"), &recording->logp, &logps) ||
+                count != logps)
+                return false;
+        struct scope_recorded_tokens *row = add(recording, &recording->tokens, sizeof *row);
+        if (row != NULL)
+                *row = (struct scope_recorded_tokens){ .group = group,
+                        .sample = (uint32_t)sample,
+                        .count = count,
+                        .first = first,
+                        .finish = strcmp(finish.at, "stop") == 0 ? SCOPE_FINISH_STOP
+                                                                 : SCOPE_FINISH_LENGTH };
+        return true;
+}
+
 static bool take_scores(struct scope_recording *recording, const json_t *object)
 {
         const json_t *list = json_object_get(object, "scores");
@@ -319,6 +376,8 @@ static bool take_reply(struct scope_recording *recording, const json_t *object)
         const char *of = json_string_value(json_object_get(object, "of"));
         if (of != NULL && strcmp(of, "prm") == 0)
                 return take_scores(recording, object);
+        if (of != NULL && strcmp(of, "rollout") == 0)
+                return take_tokens(recording, object);
         return of != NULL && strcmp(of, "teacher") == 0 && take_call(recording, object);
 }
 
@@ -371,6 +430,13 @@ static int by_group(const void *one, const void *two)
         const struct scope_recorded_group *a = one, *b = two;
         int order = compare(a->group, b->group);
         return order != 0 ? order : compare(a->text, b->text);
+}
+
+int scope_recorded_by_tokens(const void *one, const void *two)
+{
+        const struct scope_recorded_tokens *a = one, *b = two;
+        int order = compare(a->group, b->group);
+        return order != 0 ? order : compare(a->sample, b->sample);
 }
 
 int scope_recorded_by_scored(const void *one, const void *two)
@@ -459,6 +525,7 @@ static void arrange(struct scope_recording *recording)
         sort(&recording->decoded, sizeof(struct scope_recorded_decode), by_decoded);
         sort(&recording->samples, sizeof(struct scope_recorded_sample), by_sample);
         sort(&recording->groups, sizeof(struct scope_recorded_group), by_group);
+        sort(&recording->tokens, sizeof(struct scope_recorded_tokens), scope_recorded_by_tokens);
         sort(&recording->scored, sizeof(struct scope_recorded_scoring), scope_recorded_by_scored);
         sort(&recording->scores, sizeof(struct scope_recorded_score), scope_recorded_by_score);
         join(recording);
@@ -502,8 +569,10 @@ void scope_recording_destroy(struct scope_recording *recording)
         if (recording == NULL)
                 return;
         struct scope_recorded_rows *const all[] = { &recording->decoded, &recording->samples,
-                &recording->groups, &recording->scored, &recording->scores, &recording->p,
-                &recording->calls, &recording->by_problem, &recording->learn, &recording->publish };
+                &recording->groups, &recording->steps, &recording->tokens, &recording->ids,
+                &recording->logp, &recording->scored, &recording->scores, &recording->p,
+                &recording->calls, &recording->by_problem, &recording->learn,
+                &recording->publish };
         for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
                 free(all[i]->at);
         scope_text_fini(&recording->text);

@@ -12,6 +12,7 @@
 #include "cli/bench_overlap.h"
 #include "cli/idle_shares.h"
 #include "cli/trail_file.h"
+#include "tasks/latency_law.h"
 
 enum { GROUPS_KEPT = 1 << 15, USAGE_MAX = 1024, BUSY = -1, REST = -2 };
 
@@ -27,6 +28,7 @@ struct scope_overlap_setting scope_overlap_setting_of(
                 .teacher_concurrency = repairs ? (uint32_t)options->teacher.concurrency : 0,
                 .queue_groups = (uint32_t)options->pipeline.queue_groups,
                 .teacher_groups = (uint32_t)options->pipeline.teacher_groups,
+                .teacher_rate = repairs ? options->teacher.rate : 0,
                 .drain = options->pipeline.update == SCOPE_UPDATE_DRAIN,
                 .partial = options->pipeline.admission.partial_rollout,
                 .cores = cores
@@ -36,6 +38,21 @@ struct scope_overlap_setting scope_overlap_setting_of(
                 (uint64_t)(strategy->eta >= 0 ? strategy->eta : options->pipeline.admission.eta);
         (void)snprintf(setting.strategy, sizeof setting.strategy, "%s", strategy->name);
         return setting;
+}
+
+enum scope_err scope_overlap_setting_simulated(struct scope_overlap_setting *setting,
+        const struct scope_pipeline_options *options, unsigned rollouts, struct scope_diag *diag)
+{
+        struct scope_tokens_law served;
+        enum scope_err err = scope_tokens_law_parse(options->sim.decode, &served, diag);
+        if (err != SCOPE_OK)
+                return err;
+        setting->swap_s = (double)options->sim.swap * 1e-9;
+        if (served.rate > 0)
+                setting->step = (struct scope_step_law){ .least_s = served.least_s,
+                        .each_s = 1 / served.rate,
+                        .engines = rollouts };
+        return SCOPE_OK;
 }
 
 enum scope_err scope_run_overlap_init(

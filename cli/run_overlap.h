@@ -15,6 +15,11 @@ struct scope_text;
 struct scope_overlap_setting scope_overlap_setting_of(
         const struct scope_pipeline_options *options, unsigned rollouts, double cores);
 
+/* Adds what simulated rollouts take: for a setting of stages that are (to be) simulated.
+ * errors  SCOPE_ERR_FORMAT: sim.decode */
+enum scope_err scope_overlap_setting_simulated(struct scope_overlap_setting *setting,
+        const struct scope_pipeline_options *options, unsigned rollouts, struct scope_diag *diag);
+
 struct scope_run_overlap {
         struct scope_overlap_setting setting;
         struct scope_overlap_trail *trail, *next; /* next: begun when trail was half full */

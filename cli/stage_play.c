@@ -1,5 +1,6 @@
 #include "cli/stage_play.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,15 +19,17 @@
 #include "tasks/dataset.h"
 #include "tasks/latency_law.h"
 
-enum { DECODE, PRM, LEARN, PUBLISH, TRANSFER, LAWS };
+enum { DECODE, PRM, LEARN, PUBLISH, TRANSFER, LENGTH, LAWS };
 /* shares of the mean decode time that a step may last: what a freed slot may wait */
-enum { QUANTA = 256, LAW_SAMPLES = 1000, WAITING_MAX = 1 << 20 };
+enum { QUANTA = 256, LAW_SAMPLES = 1000, WAITING_MAX = 1 << 20, SHORT_TOKENS = 64 };
 
 struct scope_stage_play {
         const struct scope_pipeline_options *options;
         struct scope_stage_play_parts parts;
         struct scope_latency_law laws[LAWS], latency; /* latency: the teacher's */
         uint64_t *values[LAWS], *latency_values;      /* of laws that were recorded */
+        struct scope_tokens_law served[LAWS]; /* rate > 0: by the token, and `laws` is not set */
+        uint32_t filler; /* a token that adds nothing, for sim.length */
         struct scope_recording *recording;            /* NULL: no stage is replayed */
         struct scope_teacher_script script;
         struct scope_sim_policy policy;
@@ -48,7 +51,8 @@ static uint64_t draw(const struct scope_stage_play *play, int law, uint64_t key)
         return scope_latency_law_draw_ns(&play->laws[law], &rng);
 }
 
-static uint64_t stage_cost(void *context, enum scope_stage_cost stage, uint64_t key)
+static uint64_t stage_cost(
+        void *context, enum scope_stage_cost stage, uint64_t key, uint64_t tokens)
 {
         const struct scope_stage_play *play = context;
         const struct scope_stages_options *stages = &play->options->stages;
@@ -59,7 +63,30 @@ static uint64_t stage_cost(void *context, enum scope_stage_cost stage, uint64_t 
                 [SCOPE_COST_LEARN] = LEARN,
                 [SCOPE_COST_EXPORT] = PUBLISH,
                 [SCOPE_COST_TRANSFER] = TRANSFER };
+        const struct scope_tokens_law *served = &play->served[laws[stage]];
+        if (served->rate > 0)
+                return (uint64_t)(1e9 * fmax((double)tokens / served->rate, served->least_s));
         return draw(play, laws[stage], key);
+}
+
+static uint32_t at_most(uint64_t tokens, uint32_t most)
+{
+        return tokens < most ? (uint32_t)tokens : most;
+}
+
+/* As long as sim.length says, or as its words; its last token stays the last. */
+static uint32_t lengthen(const struct scope_stage_play *play,
+        const struct scope_engine_request *request, uint32_t *tokens, uint32_t count)
+{
+        if (play->options->sim.length[0] == 0)
+                return count;
+        uint32_t last = tokens[count - 1],
+                 wanted = at_most(draw(play, LENGTH, request->seed) / 1000000000u,
+                         request->response_max);
+        for (; count < wanted; count++)
+                tokens[count - 1] = play->filler;
+        tokens[count - 1] = last;
+        return count;
 }
 
 /* A group either needs repair, with about two of three samples wrong, or has none that is. */
@@ -74,9 +101,10 @@ static uint64_t respond(void *context, const struct scope_engine_request *reques
         bool wrong = hard && scope_rng_below(&own, 3) < 2;
         *ret_count = scope_sim_policy_write(
                 &play->policy, request, wrong, scope_rng_next(&own), ret_tokens, ret_finish);
+        *ret_count = lengthen(play, request, ret_tokens, *ret_count);
         for (uint32_t i = 0; i < *ret_count; i++)
                 ret_logp[i] = -0.125f;
-        return draw(play, DECODE, request->seed);
+        return play->served[DECODE].rate > 0 ? 0 : draw(play, DECODE, request->seed);
 }
 
 /* --- a recording ---------------------------------------------------------------------------- */
@@ -107,7 +135,22 @@ static uint32_t sample_of(
         return sample;
 }
 
-/* What was said then, in the time that it took; log-probabilities were not recorded. */
+/* What was said then, to the bit. False: only its text was recorded, or it is too long. */
+static bool repeat_tokens(const struct scope_recording *recording,
+        const struct scope_recorded_sample *sample, const struct scope_engine_request *request,
+        uint32_t *ret_tokens, float *ret_logp, uint32_t *ret_count, uint8_t *ret_finish)
+{
+        const uint32_t *ids;
+        const float *logp;
+        if (!scope_recording_tokens(recording, sample, &ids, &logp, ret_count, ret_finish) ||
+                *ret_count > request->response_max)
+                return false;
+        memcpy(ret_tokens, ids, *ret_count * sizeof *ids);
+        memcpy(ret_logp, logp, *ret_count * sizeof *logp);
+        return true;
+}
+
+/* What was said then, in the time that it took. */
 static uint64_t repeat(void *context, const struct scope_engine_request *request,
         uint32_t *ret_tokens, float *ret_logp, uint32_t *ret_count, uint8_t *ret_finish)
 {
@@ -117,6 +160,8 @@ static uint64_t repeat(void *context, const struct scope_engine_request *request
         const struct scope_recorded_sample *sample =
                 scope_recording_sample(recording, group, sample_of(play, request));
         size_t count = 0;
+        if (repeat_tokens(recording, sample, request, ret_tokens, ret_logp, ret_count, ret_finish))
+                return sample->service_ns;
         enum scope_err err = scope_tokenizer_encode(play->parts.tokenizer,
                 scope_recording_text(recording, sample->text), sample->text_bytes, ret_tokens,
                 request->response_max - 1, &count);
@@ -147,15 +192,19 @@ static enum scope_err read_laws(struct scope_stage_play *play, struct scope_diag
 {
         const struct scope_sim_stage_options *sim = &play->options->sim;
         const char *const words[LAWS] = { sim->decode, sim->prm, sim->learn, sim->publish,
-                sim->transfer };
+                sim->transfer, sim->length };
         struct scope_teacher_script_options script = { .seed = 0 };
         static const enum scope_recorded_time times[LAWS] = { SCOPE_RECORDED_DECODE,
                 SCOPE_RECORDED_PRM, SCOPE_RECORDED_LEARN, SCOPE_RECORDED_PUBLISH,
-                SCOPE_RECORDED_PUBLISH };
+                SCOPE_RECORDED_PUBLISH, SCOPE_RECORDED_LENGTH };
         enum scope_err err = SCOPE_OK;
-        for (int i = 0; i < LAWS && err == SCOPE_OK; i++)
-                err = scope_recording_law(
-                        words[i], times[i], &play->laws[i], &play->values[i], diag);
+        for (int i = 0; i < LAWS && err == SCOPE_OK; i++) {
+                if (i == DECODE || i == PRM || i == LEARN)
+                        err = scope_tokens_law_parse(words[i], &play->served[i], diag);
+                if (err == SCOPE_OK && play->served[i].rate <= 0 && words[i][0] != 0)
+                        err = scope_recording_law(
+                                words[i], times[i], &play->laws[i], &play->values[i], diag);
+        }
         if (err == SCOPE_OK)
                 err = scope_recording_law(play->options->solver.latency, SCOPE_RECORDED_TEACHER,
                         &play->latency, &play->latency_values, diag);
@@ -164,6 +213,19 @@ static enum scope_err read_laws(struct scope_stage_play *play, struct scope_diag
         if (err == SCOPE_OK)
                 err = scope_teacher_script_init(&play->script, &script, diag);
         play->script.judge = scope_prm_exact;
+        return err;
+}
+
+/* Blank lines behind the answer are no step of it. */
+static enum scope_err find_filler(struct scope_stage_play *play)
+{
+        uint32_t ids[2];
+        size_t count = 0;
+        enum scope_err err =
+                scope_tokenizer_encode(play->parts.tokenizer, "\n\n", 2, ids, 2, &count);
+        if (err == SCOPE_OK && count == 0)
+                err = SCOPE_ERR_UNSUPPORTED;
+        play->filler = ids[0];
         return err;
 }
 
@@ -248,6 +310,8 @@ enum scope_err scope_stage_play_create(const struct scope_pipeline_options *opti
         play->policy = (struct scope_sim_policy){ .tokenizer = parts->tokenizer,
                 .eos = parts->layout->config.eos[0] };
         enum scope_err err = read_laws(play, diag);
+        if (err == SCOPE_OK && options->sim.length[0] != 0)
+                err = find_filler(play);
         if (err == SCOPE_OK)
                 err = open_recording(play, diag);
         if (err == SCOPE_OK && options->stages.rollout == SCOPE_PLAY_SIM)
@@ -259,11 +323,10 @@ enum scope_err scope_stage_play_create(const struct scope_pipeline_options *opti
         return err;
 }
 
-bool scope_stage_play_takes_turns(const struct scope_stage_play *play)
+bool scope_stage_play_shares_cores(const struct scope_stage_play *play)
 {
         return play->recording != NULL &&
-               scope_recording_takes_turns(
-                       scope_recording_setting(play->recording), play->options);
+               scope_recording_shares_cores(play->recording, play->options);
 }
 
 bool scope_stage_play_words(const struct scope_stage_play *play, char *ret_words, size_t bytes)
@@ -281,6 +344,13 @@ bool scope_stage_play_words(const struct scope_stage_play *play, char *ret_words
         (void)snprintf(ret_words, bytes, "rollout %s, prm %s, teacher %s, learner %s%s",
                 plays[stages->rollout], plays[stages->prm], plays[stages->teacher],
                 plays[stages->learner], recorded);
+        bool untrue = stages->rollout == SCOPE_PLAY_SIM ||
+                      (stages->rollout == SCOPE_PLAY_REPLAY &&
+                              !scope_recording_has_tokens(play->recording));
+        if (untrue && stages->learner == SCOPE_PLAY_NATIVE)
+                (void)snprintf(ret_words + strlen(ret_words), bytes - strlen(ret_words),
+                        "; the learner's rollouts have no true log-probabilities (record them: "
+                        "metrics.tokens = true), so it learns nothing true");
         return true;
 }
 
@@ -299,11 +369,19 @@ void scope_stage_play_destroy(struct scope_stage_play *play)
 static uint64_t mean_decode_ns(const struct scope_stage_play *play)
 {
         uint64_t sum = 0;
+        const struct scope_tokens_law *served = &play->served[DECODE];
         if (play->options->stages.rollout == SCOPE_PLAY_REPLAY)
                 return scope_recording_decode_ns(play->recording);
+        if (served->rate > 0) /* of a short one, alone */
+                return (uint64_t)(1e9 * SHORT_TOKENS * fmax(served->least_s, 1 / served->rate));
         for (uint64_t i = 0; i < LAW_SAMPLES; i++)
                 sum += draw(play, DECODE, i) / LAW_SAMPLES;
         return sum;
+}
+
+static double per_token_ns(double rate)
+{
+        return rate > 0 ? 1e9 / rate : 0;
 }
 
 enum scope_err scope_stage_play_engine(
@@ -321,8 +399,20 @@ enum scope_err scope_stage_play_engine(
                 /* what was recorded took its pauses within decoding */
                 .swap_ns = replays ? 0 : (uint64_t)options->sim.swap,
                 .prefill_rate = replays ? 0 : options->sim.prefill_rate,
+                .step = { .least_ns = 1e9 * play->served[DECODE].least_s,
+                        .each_ns = per_token_ns(play->served[DECODE].rate),
+                        .prompt_ns = per_token_ns(options->sim.prefill_rate) },
                 .respond = replays ? repeat : respond,
                 .context = play };
+        struct scope_recorded_law law = { 0 };
+        if (replays && scope_recording_step_law(play->recording, &law)) {
+                timed.swap_ns = (uint64_t)law.swap_ns;
+                timed.quantum_ns = (uint64_t)fmax(law.step_ns, (double)least); /* as then */
+        }
+        if (replays)
+                timed.step = (struct scope_engine_step_law){ .base_ns = law.round_ns,
+                        .each_ns = law.token_ns,
+                        .prompt_ns = law.prompt_ns };
         return scope_engine_timed_create(&timed, ret_engine);
 }
 
@@ -337,6 +427,8 @@ void scope_stage_play_lend(struct scope_stage_play *play, struct scope_resources
                 resources->scores_of = scores_of;
         if (stages->prm != SCOPE_PLAY_NATIVE)
                 resources->timed |= 1u << SCOPE_COST_PRM;
+        if (stages->prm == SCOPE_PLAY_SIM && play->served[PRM].rate > 0)
+                resources->counted |= 1u << SCOPE_COST_PRM;
         if (stages->learner != SCOPE_PLAY_NATIVE)
                 resources->timed |= 1u << SCOPE_COST_LEARN | 1u << SCOPE_COST_EXPORT |
                                     1u << SCOPE_COST_TRANSFER;

@@ -41,7 +41,7 @@ enum scope_err scope_stage_play_engine(
 void scope_stage_play_lend(struct scope_stage_play *play, struct scope_resources *resources);
 
 /* cli/recording.h says when. */
-bool scope_stage_play_takes_turns(const struct scope_stage_play *play);
+bool scope_stage_play_shares_cores(const struct scope_stage_play *play);
 
 /* Who plays what, for people. False: nobody does (play may be NULL). */
 bool scope_stage_play_words(const struct scope_stage_play *play, char *ret_words, size_t bytes);

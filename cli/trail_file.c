@@ -39,6 +39,16 @@ void scope_trail_write_begin(
         scope_json_double(&text, "partial", setting->partial);
         scope_json_double(&text, "swap_s", setting->swap_s);
         scope_json_double(&text, "cores", setting->cores);
+        if (setting->teacher_rate > 0)
+                scope_json_double(&text, "teacher_rate", setting->teacher_rate);
+        if (scope_step_law_is(&setting->step)) {
+                scope_json_open(&text, "step", '{');
+                scope_json_double(&text, "least_s", setting->step.least_s);
+                scope_json_double(&text, "base_s", setting->step.base_s);
+                scope_json_double(&text, "each_s", setting->step.each_s);
+                scope_json_double(&text, "engines", setting->step.engines);
+                scope_json_close(&text, '}');
+        }
         scope_json_text(&text, "about", setting->about);
         scope_json_uint(&text, "repeat", repeat);
         scope_json_close(&text, '}');
@@ -211,6 +221,14 @@ static enum scope_err read_setting(struct reader *reader, const json_t *object)
         setting->partial = number(object, "partial");
         setting->swap_s = number(object, "swap_s");
         setting->cores = number(object, "cores");
+        setting->teacher_rate = number(object, "teacher_rate");
+        const json_t *step = json_object_get(object, "step");
+        setting->step = (struct scope_step_law){ .least_s = number(step, "least_s"),
+                .base_s = number(step, "base_s"),
+                .each_s = number(step, "each_s"),
+                .engines = number(step, "engines") };
+        if (scope_step_law_is(&setting->step) && setting->step.engines < 1)
+                return wrong(reader, "\"step\" needs \"engines\", 1 or more");
         reader->begun = true;
         return SCOPE_OK;
 }

@@ -10,7 +10,7 @@
 
 #include "cli/overlap_report.h"
 
-enum { SCOPE_TRAIL_SCHEMA = 3, SCOPE_TRAIL_USAGE_MAX = 1024 };
+enum { SCOPE_TRAIL_SCHEMA = 4, SCOPE_TRAIL_USAGE_MAX = 1024 };
 
 /* What follows the events. */
 struct scope_trail_end {

@@ -146,13 +146,20 @@ struct scope_engine_sim_options {
 enum scope_err scope_engine_sim_create(const struct scope_engine_sim_options *options,
         struct scope_engine **ret_engine);
 
-/* As sim, but in drawn times instead of tokens: engine_timed.c. `respond` returns the sample's
- * service time. */
+/* A decode step, one token of each of n running samples: max(least, base + each * n), and for
+ * every prompt that nobody running shares, its tokens in front. */
+struct scope_engine_step_law {
+        double least_ns, base_ns, each_ns, prompt_ns; /* the last: of one prompt token */
+};
+
+/* As sim, but in times: engine_timed.c. `respond` returns the sample's service time, or, where a
+ * step's time is given, what it says takes as many steps as it has tokens. */
 struct scope_engine_timed_options {
         uint32_t slots, waiting_max, response_max;
         uint64_t quantum_ns;  /* longest step; > 0 */
         uint64_t swap_ns;     /* decoding pauses so long for new weights */
         double prefill_rate;  /* tokens/s, where KV is recomputed; 0 = at once */
+        struct scope_engine_step_law step; /* zeroed = samples take what `respond` returns */
         uint64_t (*respond)(void *context, const struct scope_engine_request *request,
                 uint32_t *ret_tokens, float *ret_logp, uint32_t *ret_count, uint8_t *ret_finish);
         void *context;

@@ -1,10 +1,13 @@
 /* engine_timed.c - an engine whose samples take drawn times: slots in parallel, first come first
- * served. Why: overlap is a matter of when, not of what; a sample of half a minute costs one event
- * here, not a thousand tokens.
- * (1) A sample's service time is a pure function of its request: every strategy meets the same
- * ones. (2) A step lasts until the next sample ends, at most `quantum_ns`: so long may a freed
- * slot, new weights or a cancelled sample wait. (3) Tokens come at an even pace over the service
- * time; version spans follow. */
+ * served. Two ways: each sample has a time of its own; or all that run share the engine, which
+ * takes so long for a step of so many (continuous batching).
+ * Why: overlap is a matter of when, not of what; a sample of half a minute costs one event here,
+ * not a thousand tokens.
+ * (1) A sample's service time, or its length, is a pure function of its request: every strategy
+ * meets the same ones. (2) A step lasts until the next sample ends, at most `quantum_ns`: so long
+ * may a freed slot, new weights or a cancelled sample wait; where they share it, for at least one
+ * token. (3) Tokens come at an even pace over the service time; version spans follow. */
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -15,10 +18,11 @@ enum sample_state { SAMPLE_WAITING, SAMPLE_RUNNING, SAMPLE_FINISHED, SAMPLE_OVER
 
 struct sample {
         struct sample *next; /* of the list it is in */
-        uint64_t id, begin_ns, service_ns;
+        uint64_t id, share, begin_ns, service_ns;
         uint32_t *tokens;
         float *logp;
-        uint32_t count;
+        uint32_t count, prompt_count;
+        uint32_t left; /* tokens to come, where samples share the engine */
         struct scope_engine_span spans[SCOPE_SPANS_MAX];
         uint32_t span_count;
         uint8_t state, finish;
@@ -36,8 +40,9 @@ struct timed {
         struct sample **running; /* [slots] */
         uint32_t running_count, waiting_count;
         uint64_t now_ns, step_ns; /* engine time: it stands still between steps */
+        uint32_t step_tokens;     /* that each sample gets in this step, where they share it */
         uint64_t pause_ns, prefill_ns; /* to come: for new weights, for contexts under them */
-        bool stepping, has_weights, has_pending, recompute;
+        bool shared, stepping, has_weights, has_pending, recompute;
         uint64_t pending_version;
         struct scope_engine_stats stats;
 };
@@ -99,6 +104,14 @@ static void drop(struct timed *timed, struct sample *sample)
         timed->unused = sample;
 }
 
+/* One token of each of so many. */
+static double token_ns(const struct timed *timed, uint32_t running)
+{
+        const struct scope_engine_step_law *law = &timed->options.step;
+        double ns = law->base_ns + law->each_ns * running;
+        return ns > law->least_ns ? ns : law->least_ns;
+}
+
 static enum scope_err timed_submit(
         struct scope_engine *engine, const struct scope_engine_request *request)
 {
@@ -112,11 +125,18 @@ static enum scope_err timed_submit(
         if (sample == NULL)
                 return SCOPE_ERR_MEMORY;
         sample->id = request->id;
+        sample->share = request->share;
+        sample->prompt_count = request->prompt_count;
         sample->span_count = 0;
         sample->state = SAMPLE_WAITING;
         sample->service_ns = timed->options.respond(timed->options.context, request,
                 sample->tokens, sample->logp, &sample->count, &sample->finish);
         scope_assert(sample->count >= 1 && sample->count <= request->response_max);
+        sample->left = sample->count;
+        if (timed->shared) /* alone */
+                sample->service_ns = (uint64_t)(sample->count * token_ns(timed, 1) +
+                                                timed->options.step.prompt_ns *
+                                                        sample->prompt_count);
         push(&timed->waiting, sample);
         timed->waiting_count++;
         return SCOPE_OK;
@@ -152,6 +172,8 @@ static enum scope_err timed_publish(struct scope_engine *engine, struct scope_bu
 static uint32_t shown(const struct timed *timed, const struct sample *sample)
 {
         uint64_t past = timed->now_ns - sample->begin_ns;
+        if (timed->shared)
+                return sample->count - sample->left;
         if (past >= sample->service_ns)
                 return sample->count;
         return (uint32_t)((double)sample->count * ((double)past / (double)sample->service_ns));
@@ -198,6 +220,16 @@ static void swap(struct timed *timed)
         timed->has_weights = true;
 }
 
+/* Its prompt is computed by then: somebody who runs has the same. */
+static bool is_prefilled(const struct timed *timed, const struct sample *sample)
+{
+        for (uint32_t i = 0; i < timed->running_count; i++)
+                if (timed->running[i]->share == sample->share)
+                        return true;
+        return false;
+}
+
+/* Prefilling what comes in is a part of the step that it is in. */
 static void fill_slots(struct timed *timed)
 {
         uint32_t kept = 0;
@@ -218,7 +250,33 @@ static void fill_slots(struct timed *timed)
                 sample->state = SAMPLE_RUNNING;
                 sample->begin_ns = timed->now_ns;
                 open_span(timed, sample, 0);
+                if (timed->shared && !is_prefilled(timed, sample))
+                        timed->step_ns += (uint64_t)(timed->options.step.prompt_ns *
+                                                     sample->prompt_count);
                 timed->running[timed->running_count++] = sample;
+        }
+}
+
+/* A step lasts until the first sample ends, at most a quantum. */
+static void set_step(struct timed *timed)
+{
+        uint64_t quantum = timed->options.quantum_ns;
+        if (timed->shared) {
+                double token = token_ns(timed, timed->running_count);
+                uint32_t tokens = (uint32_t)fmin(fmax((double)quantum / token, 1), UINT32_MAX);
+                for (uint32_t i = 0; i < timed->running_count; i++)
+                        if (timed->running[i]->left < tokens)
+                                tokens = timed->running[i]->left;
+                timed->step_tokens = tokens;
+                timed->step_ns += (uint64_t)(token * tokens);
+                return;
+        }
+        timed->step_ns = quantum;
+        for (uint32_t i = 0; i < timed->running_count; i++) {
+                const struct sample *sample = timed->running[i];
+                uint64_t end = sample->begin_ns + sample->service_ns;
+                if (end < timed->now_ns + timed->step_ns)
+                        timed->step_ns = end > timed->now_ns ? end - timed->now_ns : 0;
         }
 }
 
@@ -239,23 +297,26 @@ static enum scope_err timed_begin_step(
                         .work = pause == &timed->pause_ns ? SCOPE_ENGINE_SWAP
                                                           : SCOPE_ENGINE_PREFILL };
                 *pause = 0;
-                timed->step_ns = 0;
+                timed->step_ns = timed->step_tokens = 0;
                 timed->stepping = true;
                 return SCOPE_OK;
         }
+        timed->step_ns = timed->step_tokens = 0;
         fill_slots(timed);
         if (timed->running_count == 0)
                 return SCOPE_ERR_AGAIN;
-        timed->step_ns = timed->options.quantum_ns;
-        for (uint32_t i = 0; i < timed->running_count; i++) {
-                const struct sample *sample = timed->running[i];
-                uint64_t end = sample->begin_ns + sample->service_ns;
-                if (end < timed->now_ns + timed->step_ns)
-                        timed->step_ns = end > timed->now_ns ? end - timed->now_ns : 0;
-        }
+        set_step(timed);
         timed->stepping = true;
         *ret_job = (struct scope_engine_job){ .cores = 1, .cost_ns = timed->step_ns };
         return SCOPE_OK;
+}
+
+/* Lets a step's time pass for a sample that runs; true: it has ended. */
+static bool advance(const struct timed *timed, struct sample *sample)
+{
+        sample->left -= timed->step_tokens;
+        return timed->shared ? sample->left == 0
+                             : sample->begin_ns + sample->service_ns <= timed->now_ns;
 }
 
 static void timed_end_step(struct scope_engine *engine, enum scope_err job_err)
@@ -273,7 +334,7 @@ static void timed_end_step(struct scope_engine *engine, enum scope_err job_err)
                 struct sample *sample = timed->running[i];
                 if (sample->state == SAMPLE_OVER) {
                         give_up(timed, sample);
-                } else if (sample->begin_ns + sample->service_ns <= timed->now_ns) {
+                } else if (advance(timed, sample)) {
                         struct scope_engine_span *last = &sample->spans[sample->span_count - 1];
                         last->count = sample->count - last->begin;
                         if (last->count == 0 && sample->span_count > 1)
@@ -381,6 +442,7 @@ enum scope_err scope_engine_timed_create(
                 return SCOPE_ERR_MEMORY;
         timed->engine.class_ = &timed_class;
         timed->options = *options;
+        timed->shared = options->step.least_ns + options->step.base_ns + options->step.each_ns > 0;
         timed->waiting.last = &timed->waiting.first;
         timed->finished.last = &timed->finished.first;
         timed->running = calloc(options->slots, sizeof *timed->running);

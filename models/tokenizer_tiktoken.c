@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "models/tokenizer_build.h"
 #include "models/tokenizer_parts.h"
 #include "models/tokenizer_read.h"
@@ -52,37 +53,6 @@ static const struct family families[] = {
         { "r50k_base.tiktoken", scope_pattern_gpt2, false, false, special_gpt2, 1 },
 };
 
-static uint32_t sextet(char c)
-{
-        static const char digits[] =
-                "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        const char *found = c != 0 ? strchr(digits, c) : NULL;
-        return found != NULL ? (uint32_t)(found - digits) : 64;
-}
-
-/* False: not base64 with its padding. */
-static bool decode_base64(const char *at, size_t count, char *ret_bytes, size_t *ret_count)
-{
-        size_t made = 0, pad = 0;
-        if (count == 0 || count % 4 != 0 || count / 4 * 3 > SCOPE_TOKEN_BYTES_MAX)
-                return false;
-        while (pad < 2 && at[count - 1 - pad] == '=')
-                pad++;
-        for (size_t i = 0; i < count; i += 4) {
-                uint32_t word = 0;
-                for (size_t j = i; j < i + 4; j++) {
-                        uint32_t six = j + pad >= count ? 0 : sextet(at[j]);
-                        if (six == 64)
-                                return false;
-                        word = word << 6 | six;
-                }
-                for (int j = 16; j >= 0; j -= 8)
-                        ret_bytes[made++] = (char)(word >> j & 255);
-        }
-        *ret_count = made - pad;
-        return true;
-}
-
 struct lines {
         const char *at, *end;
         size_t number;
@@ -99,7 +69,9 @@ static enum scope_err next_line(struct lines *lines, struct scope_builder *build
         uint32_t rank = 0;
         lines->number++;
         bool good = space != NULL
-                && decode_base64(lines->at, (size_t)(space - lines->at), ret_bytes, ret_count)
+                && space > lines->at
+                && scope_base64_decode(lines->at, (size_t)(space - lines->at), ret_bytes,
+                        SCOPE_TOKEN_BYTES_MAX, ret_count)
                 && end > space + 1 && end - space <= 8;
         for (const char *at = good ? space + 1 : end; good && at < end; at++) {
                 good = *at >= '0' && *at <= '9';

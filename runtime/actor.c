@@ -372,6 +372,11 @@ uint64_t scope_now_ns(const struct scope_actor *self)
         return self->loop->now_ns;
 }
 
+uint64_t scope_waited_ns(const struct scope_actor *self)
+{
+        return self->usage.waited_ns;
+}
+
 static void timer_due(void *owner, struct scope_timer_node *node)
 {
         struct scope_loop *loop = owner;

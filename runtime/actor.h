@@ -134,6 +134,9 @@ struct scope_job {
  * errors  SCOPE_ERR_LIMIT: over 64 jobs of this actor pending     thread  owner */
 enum scope_err scope_compute(struct scope_actor *self, const struct scope_job *job, uint64_t tag);
 
+/* How long its jobs have waited for workers so far, for others on these within a job too. */
+uint64_t scope_waited_ns(const struct scope_actor *self);
+
 /* --- files ---------------------------------------------------------------------------------- */
 
 /* Names are relative to the run directory and are checked: no "..", no absolute path. Both finish

@@ -250,10 +250,11 @@ void scope_operation_finish(struct scope_operation *operation, enum scope_err er
 {
         struct scope_loop *loop = operation->loop;
         struct scope_actor *actor = loop->system->actors[operation->actor.actor];
+        /* jobs of one actor wait at the same time: together no longer than it did */
+        uint64_t queued_ns = operation->queued_ns / (actor->jobs > 0 ? actor->jobs : 1);
         if (operation->actor.incarnation == actor->incarnation)
-                /* jobs of one actor wait at the same time: together no longer than it did */
-                actor->usage.queued_ns +=
-                        operation->queued_ns / (actor->jobs > 0 ? actor->jobs : 1);
+                actor->usage.queued_ns += queued_ns;
+        actor->usage.waited_ns += queued_ns;
         struct scope_pending *slot = scope_pending_find(&actor->pending, operation->pending);
         if (slot != NULL) {
                 struct scope_message *done = operation->done;

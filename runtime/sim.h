@@ -16,6 +16,8 @@ struct sim_operation {
         struct sim_operation *next, *previous; /* of all that are under way */
         struct sim_operation *queued;          /* COMPUTE: waiting for workers */
         enum scope_err err;
+        uint64_t started_ns, worked_ns; /* COMPUTE: the last time; before it, while it yielded */
+        uint64_t left_ns;
         bool running;
         char *body; /* HTTP */
         size_t body_bytes, sent_bytes;

@@ -45,6 +45,7 @@ struct scope_sim_options {
         uint64_t heal_ns;         /* virtual time at which faults stop */
         uint64_t stop_ns;         /* virtual time by which everything must have stopped */
         uint64_t events_max;      /* a run that takes more is one that never ends */
+        bool yields; /* jobs that yield make room for more urgent ones, as in the compute pool */
         void (*http)(void *context, struct scope_sim_http *call);
         /* Called after every event; returns NULL or what is wrong (static or long-lived text). */
         const char *(*invariant)(void *context, struct scope_system *system);

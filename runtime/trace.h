@@ -20,6 +20,7 @@ struct scope_usage {
         unsigned own, withheld, cause;
         uint64_t mark_ns;
         uint64_t queued_ns; /* of time charged to "computing" next: its job waited for cores */
+        uint64_t waited_ns; /* all of it, so far */
 };
 enum { SCOPE_CAUSE_STARVED = 0 }; /* place of the first cause; where there is no `withheld` */
 

@@ -9,7 +9,7 @@ static struct scope_gate gate_of(uint32_t concurrency, uint32_t failures, uint64
 {
         struct scope_gate gate;
         scope_gate_init(&gate, &(struct scope_gate_options){ concurrency, failures, calls,
-                                       10 * SECOND, SECOND, 30 * SECOND });
+                                       10 * SECOND, SECOND, 30 * SECOND, 0 });
         return gate;
 }
 
@@ -48,7 +48,7 @@ static void test_window_never_exceeds_concurrency(void **state)
         struct scope_gate gate = gate_of(3, 5, 0);
         for (unsigned i = 0; i < 3; i++) {
                 assert_true(scope_gate_open(&gate, 0));
-                (void)scope_gate_begin(&gate, false);
+                (void)scope_gate_begin(&gate, 0, false);
         }
         assert_false(scope_gate_open(&gate, 0));
         for (uint64_t call = 1; call <= 3; call++)
@@ -61,18 +61,18 @@ static void test_busy_halves_once_a_round_and_success_grows_back(void **state)
         (void)state;
         struct scope_gate gate = gate_of(8, 5, 0);
         for (unsigned i = 0; i < 8; i++)
-                (void)scope_gate_begin(&gate, false);
+                (void)scope_gate_begin(&gate, 0, false);
         for (uint64_t call = 1; call <= 8; call++)
                 (void)end_call(&gate, 1, call, SCOPE_CALL_BUSY, false);
         assert_close(gate.window, 4, 0); /* eight refusals of one round are one halving */
         assert_int_equal(gate.circuit, SCOPE_CIRCUIT_CLOSED); /* busy is not down */
         for (unsigned i = 0; i < 5; i++) {
-                uint64_t call = scope_gate_begin(&gate, false);
+                uint64_t call = scope_gate_begin(&gate, 0, false);
                 (void)end_call(&gate, 2, call, SCOPE_CALL_OK, false);
         }
         assert_true(gate.window >= 5 && gate.window < 5.3);
         for (unsigned i = 0; i < 20; i++) {
-                uint64_t call = scope_gate_begin(&gate, false);
+                uint64_t call = scope_gate_begin(&gate, 0, false);
                 (void)end_call(&gate, 3, call, SCOPE_CALL_BUSY, false);
         }
         assert_close(gate.window, 1, 0);
@@ -83,7 +83,7 @@ static void test_retry_after_holds_and_is_clamped(void **state)
 {
         (void)state;
         struct scope_gate gate = gate_of(8, 5, 0);
-        uint64_t call = scope_gate_begin(&gate, false);
+        uint64_t call = scope_gate_begin(&gate, 0, false);
         (void)scope_gate_end(&gate, &(struct scope_gate_end){ SECOND, call, 1,
                                             (int64_t)(3600 * SECOND), SCOPE_CALL_BUSY, false });
         assert_false(scope_gate_open(&gate, 30 * SECOND));
@@ -114,24 +114,24 @@ static void test_failures_in_a_row_open_and_a_probe_closes(void **state)
 {
         (void)state;
         struct scope_gate gate = gate_of(8, 3, 0);
-        (void)end_call(&gate, 1, scope_gate_begin(&gate, false), SCOPE_CALL_NET, false);
-        (void)end_call(&gate, 1, scope_gate_begin(&gate, false), SCOPE_CALL_OK, false);
-        (void)end_call(&gate, 1, scope_gate_begin(&gate, false), SCOPE_CALL_NET, false);
-        (void)end_call(&gate, 1, scope_gate_begin(&gate, false), SCOPE_CALL_SERVER, false);
+        (void)end_call(&gate, 1, scope_gate_begin(&gate, 0, false), SCOPE_CALL_NET, false);
+        (void)end_call(&gate, 1, scope_gate_begin(&gate, 0, false), SCOPE_CALL_OK, false);
+        (void)end_call(&gate, 1, scope_gate_begin(&gate, 0, false), SCOPE_CALL_NET, false);
+        (void)end_call(&gate, 1, scope_gate_begin(&gate, 0, false), SCOPE_CALL_SERVER, false);
         assert_int_equal(gate.circuit, SCOPE_CIRCUIT_CLOSED); /* the success began a new row */
         assert_int_equal(
-                end_call(&gate, 1, scope_gate_begin(&gate, false), SCOPE_CALL_TIMEOUT, false),
+                end_call(&gate, 1, scope_gate_begin(&gate, 0, false), SCOPE_CALL_TIMEOUT, false),
                 SCOPE_GATE_OPENED);
         assert_false(scope_gate_open(&gate, 5 * SECOND));
         assert_false(scope_gate_probe_due(&gate, 5 * SECOND));
         assert_true(scope_gate_probe_due(&gate, 11 * SECOND));
-        uint64_t call = scope_gate_begin(&gate, true);
+        uint64_t call = scope_gate_begin(&gate, 0, true);
         assert_false(scope_gate_probe_due(&gate, 12 * SECOND)); /* one probe at a time */
         assert_int_equal(
                 end_call(&gate, 12 * SECOND, call, SCOPE_CALL_NET, true), SCOPE_GATE_OPENED);
         assert_false(scope_gate_probe_due(&gate, 21 * SECOND));
         assert_true(scope_gate_probe_due(&gate, 22 * SECOND));
-        call = scope_gate_begin(&gate, true);
+        call = scope_gate_begin(&gate, 0, true);
         assert_int_equal(
                 end_call(&gate, 23 * SECOND, call, SCOPE_CALL_OK, true), SCOPE_GATE_CLOSED);
         assert_true(scope_gate_open(&gate, 23 * SECOND));
@@ -142,9 +142,10 @@ static void test_fatal_opens_at_once(void **state)
         (void)state;
         struct scope_gate gate = gate_of(8, 0, 0);
         assert_int_equal(
-                end_call(&gate, 1, scope_gate_begin(&gate, false), SCOPE_CALL_SERVER, false),
+                end_call(&gate, 1, scope_gate_begin(&gate, 0, false), SCOPE_CALL_SERVER, false),
                 SCOPE_GATE_SAME);
-        uint64_t first = scope_gate_begin(&gate, false), second = scope_gate_begin(&gate, false);
+        uint64_t first = scope_gate_begin(&gate, 0, false);
+        uint64_t second = scope_gate_begin(&gate, 0, false);
         assert_int_equal(end_call(&gate, 1, first, SCOPE_CALL_FATAL, false), SCOPE_GATE_OPENED);
         assert_int_equal(end_call(&gate, 1, second, SCOPE_CALL_FATAL, false), SCOPE_GATE_SAME);
 }
@@ -153,9 +154,9 @@ static void test_budget_is_never_passed(void **state)
 {
         (void)state;
         struct scope_gate gate = gate_of(8, 3, 2);
-        (void)scope_gate_begin(&gate, false);
+        (void)scope_gate_begin(&gate, 0, false);
         assert_true(scope_gate_open(&gate, 0));
-        (void)scope_gate_begin(&gate, false);
+        (void)scope_gate_begin(&gate, 0, false);
         assert_false(scope_gate_open(&gate, 0));
         assert_true(scope_gate_spent(&gate));
 }
@@ -174,6 +175,24 @@ static void test_latency_quantiles_are_within_a_bucket(void **state)
         assert_true(scope_latency_quantile(&latency, 1) > 1e9);
 }
 
+static void test_a_rate_keeps_calls_apart_and_forgives_lateness(void **state)
+{
+        (void)state;
+        struct scope_gate gate;
+        scope_gate_init(&gate,
+                &(struct scope_gate_options){ .concurrency = 100, .apart_ns = SECOND / 2 });
+        (void)scope_gate_begin(&gate, 10 * SECOND, false);
+        assert_false(scope_gate_open(&gate, 10 * SECOND));
+        assert_int_equal(scope_gate_held_ns(&gate), 10 * SECOND + SECOND / 2);
+        /* a timer that is late does not make it slower */
+        (void)scope_gate_begin(&gate, 10 * SECOND + SECOND / 2 + 1000, false);
+        assert_int_equal(scope_gate_held_ns(&gate), 11 * SECOND);
+        /* nothing is saved up either */
+        (void)scope_gate_begin(&gate, 60 * SECOND, false);
+        assert_false(scope_gate_open(&gate, 60 * SECOND));
+        assert_true(scope_gate_open(&gate, 60 * SECOND + SECOND / 2));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -186,6 +205,7 @@ int main(void)
                 cmocka_unit_test(test_fatal_opens_at_once),
                 cmocka_unit_test(test_budget_is_never_passed),
                 cmocka_unit_test(test_latency_quantiles_are_within_a_bucket),
+                cmocka_unit_test(test_a_rate_keeps_calls_apart_and_forgives_lateness),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

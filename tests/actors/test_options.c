@@ -37,7 +37,7 @@ static const struct {
                 "teacher.url teacher.api_key_env teacher.stream teacher.backoff "
                 "teacher.response_max" },
         { "actors/test_rollout.c", "run.seed pipeline.update pipeline.kv" },
-        { "actors/test_call_gate.c", "teacher.concurrency" },
+        { "actors/test_call_gate.c", "teacher.concurrency teacher.rate" },
         { "actors/world.c", "teacher.retry_temperature" },
         { "algorithm/test_admission.c", "pipeline.eta pipeline.age_max pipeline.stale" },
         { "algorithm/test_advantage.c",
@@ -71,6 +71,7 @@ static const struct {
                 "warmup.test_problems warmup.test_samples warmup.prm_steps warmup.prm_lr" },
         { "end_to_end/test_bad_input.py", "run.dir model.path checkpoint.keep" },
         { "end_to_end/test_trace.py", "metrics.trail" },
+        { "end_to_end/test_replay.py", "metrics.tokens" },
         { "end_to_end/test_teacher.py", "teacher.retry_after_max teacher.circuit_reset" },
         { "end_to_end/test_prm_http.py", "prm.url prm.api_key_env" },
         { "end_to_end/test_score.py", "prm.max_len" },
@@ -80,7 +81,7 @@ static const struct {
         { "models/test_trainer.c", "learner.beta1 learner.beta2 learner.eps learner.grad_clip "
                                    "learner.microbatch_tokens learner.ranks" },
         { "cli/test_overlap_world.c",
-                "sim.decode sim.prm sim.learn sim.publish sim.swap "
+                "sim.decode sim.length sim.prm sim.learn sim.publish sim.swap "
                 "sim.prefill_rate sim.refined sim.transfer sim.rollouts_per_host "
                 "rollout.straggler pipeline.partial_rollout" },
         { "cli/test_recording.c", "stages.rollout stages.prm stages.teacher stages.learner "

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/base64.h"
 #include "base/buffer.h"
 #include "base/file.h"
 #include "base/rng.h"
@@ -128,6 +129,38 @@ static void test_buffer_lives_until_the_last_drop(void **state)
         scope_buffer_drop(NULL);
 }
 
+static void test_base64_comes_back_and_what_is_none_is_refused(void **state)
+{
+        (void)state;
+        static const char *const pairs[][2] = { { "", "" }, { "f", "Zg==" }, { "fo", "Zm8=" },
+                { "foo", "Zm9v" }, { "foob", "Zm9vYg==" } }; /* of RFC 4648 */
+        uint8_t bytes[512], back[512];
+        size_t count;
+        for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+                struct scope_text text = { 0 };
+                scope_json_base64(&text, NULL, pairs[i][0], strlen(pairs[i][0]));
+                assert_int_equal(text.count, strlen(pairs[i][1]) + 2);
+                assert_memory_equal(text.bytes + 1, pairs[i][1], text.count - 2);
+                scope_text_fini(&text);
+        }
+        for (size_t i = 0; i < sizeof bytes; i++)
+                bytes[i] = (uint8_t)(i * 37 + i / 256);
+        for (size_t size = 500; size <= sizeof bytes; size++) {
+                struct scope_text text = { 0 };
+                scope_json_base64(&text, NULL, bytes, size);
+                assert_true(scope_base64_decode(
+                        text.bytes + 1, text.count - 2, back, sizeof back, &count));
+                assert_int_equal(count, size);
+                assert_memory_equal(back, bytes, size);
+                assert_false(scope_base64_decode(
+                        text.bytes + 1, text.count - 2, back, size - 1, &count));
+                scope_text_fini(&text);
+        }
+        static const char *const none[] = { "Zg=", "Z===", "Zg==Zg==", "Z\n==", "Zg-_", "=" };
+        for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
+                assert_false(scope_base64_decode(none[i], strlen(none[i]), back, 512, &count));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -138,6 +171,7 @@ int main(void)
                 cmocka_unit_test(test_sample_seeds_differ_and_draws_are_uniform),
                 cmocka_unit_test(test_commit_replaces_whole_files_and_reads_are_bounded),
                 cmocka_unit_test(test_buffer_lives_until_the_last_drop),
+                cmocka_unit_test(test_base64_comes_back_and_what_is_none_is_refused),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,7 +18,8 @@ static inline struct scope_overlap_report played_run(
         if (scope_pipeline_options_check(options, &key, &diag) != SCOPE_OK)
                 fail_msg("%s", diag.text);
         struct scope_overlap_setting setting = scope_overlap_setting_of(options, 1, 0);
-        setting.swap_s = (double)options->sim.swap * 1e-9;
+        if (scope_overlap_setting_simulated(&setting, options, 1, &diag) != SCOPE_OK)
+                fail_msg("%s", diag.text);
         assert_ok(scope_overlap_trail_create(&setting, &trail));
         if (scope_overlap_world_run(
                     options, scope_overlap_trail_event, trail, ret_result, &diag) != SCOPE_OK)

@@ -11,6 +11,7 @@ static struct scope_overlap_world_result result;
 static const char plain[] = "[data]\ntrain = \"builtin:chain?level=hard\"\n"
                             "[run]\nsteps = 16\n"
                             "[rollout]\nprompts_per_step = 4\ngroup_size = 4\nslots = 8\n"
+                            "max_response = 512\n"
                             "[scope]\nstats_scope = \"window\"\n"
                             "[pipeline]\nage_max = 64\nqueue_groups = 64\n"
                             "[teacher]\ndeadline = \"24h\"\nidle_timeout = \"24h\"\n"
@@ -88,6 +89,32 @@ static void test_each_law_takes_the_time_it_says(void **state)
         near(step_s("sim.refined=1.0", "solver.latency=\"constant:0s\""), 16 + 4 + 5 + 1);
         near(step_s("sim.refined=1.0", "sim.prm=\"constant:3s\""), 16 + 12 + 5 + 1);
         near(step_s("sim.refined=1.0", "solver.latency=\"constant:10s\""), 16 + 4 + 20 + 5 + 1);
+}
+
+/* 200 tokens each, eight at a time: at 100 tokens/s of all of them a round takes 80 ms; at more
+ * than they can use, what a step takes at least. The learner goes through prompts as well. */
+static void test_laws_by_the_token(void **state)
+{
+        (void)state;
+        const char *const length = "sim.length=\"constant:200\"";
+        const char *learn[] = { length, "sim.learn=\"tokens:1000\"" };
+        const char *prm[] = { length, "sim.prm=\"tokens:1000,3s\"", "sim.refined=1.0" };
+        const char *prompts[] = { length, "sim.decode=\"tokens:1e6,20ms\"",
+                "sim.prefill_rate=10" };
+        near(step_s("sim.decode=\"tokens:100,20ms\"", length), 2 * 16 + 5 + 1);
+        near(step_s("sim.decode=\"tokens:1e6,20ms\"", length), 2 * 4 + 5 + 1);
+        struct scope_overlap_report report = run(learn, 2);
+        double step = report.seconds / (double)report.steps, tokens_s = 16 * 0.2;
+        assert_true(step > 16 + 1 + tokens_s + 16 * 0.005 && step < 16 + 1 + 1.3 * tokens_s);
+        assert_true(fabs(report.useful_tokens_per_s * step - 16 * 200) < 1);
+        report = run(prm, 3); /* a group has two or three wrong ones: less than 3 s */
+        assert_true(fabs(report.prm_s - 3) < 1e-3);
+        report = run(prompts, 3); /* of every group once, not of every sample */
+        step = report.seconds / (double)report.steps;
+        assert_true(step > 2 * 4 + 6 + 4 * 0.5 && step < 2 * 4 + 6 + 4 * 3);
+        assert_true(report.groups_per_s / report.bound_groups_per_s > 0.98);
+        /* calls that take no time, ten seconds apart */
+        near(step_s("sim.refined=1.0", "teacher.rate=0.1"), 16 + 4 + 30 + 5 + 1);
 }
 
 /* One link to all hosts: the last of four has new weights after four transfers. */
@@ -245,7 +272,7 @@ static void test_filtered_groups_are_replaced(void **state)
 /* --- random settings ------------------------------------------------------------------------ */
 
 struct drawn {
-        char words[10][96];
+        char words[13][96]; /* 8 and 9: strategy and eta; 10 and on: where stages serve tokens */
         size_t count;
 };
 
@@ -269,7 +296,7 @@ static void law(struct drawn *drawn, struct scope_rng *rng, const char *key, dou
 static struct drawn draw(uint64_t seed)
 {
         struct scope_rng rng = scope_rng_make(seed);
-        struct drawn drawn = { .count = 0 };
+        struct drawn drawn = { .words = { "" } };
         law(&drawn, &rng, "sim.decode", 30);
         law(&drawn, &rng, "solver.latency", 20);
         law(&drawn, &rng, "sim.learn", 40);
@@ -289,10 +316,11 @@ static struct scope_overlap_report with(struct drawn *drawn, const char *strateg
 {
         (void)snprintf(drawn->words[8], sizeof drawn->words[8], "pipeline.strategy=%s", strategy);
         (void)snprintf(drawn->words[9], sizeof drawn->words[9], "pipeline.eta=%d", eta);
-        const char *sets[10];
-        for (size_t i = 0; i < 10; i++)
+        const char *sets[13];
+        size_t count = drawn->words[10][0] != 0 ? 13 : 10;
+        for (size_t i = 0; i < count; i++)
                 sets[i] = drawn->words[i];
-        return run(sets, 10);
+        return run(sets, count);
 }
 
 static void test_strategies_come_to_their_bound_on_random_settings(void **state)
@@ -313,6 +341,70 @@ static void test_strategies_come_to_their_bound_on_random_settings(void **state)
                 }
         }
         print_message("# least measured/bound %.4f\n", least);
+}
+
+/* Stages by the token: decoders that slots share, prompts, a learner, a PRM; a teacher with a
+ * rate. */
+static struct drawn draw_served(uint64_t seed)
+{
+        struct scope_rng rng = scope_rng_make(seed + 1000);
+        struct drawn drawn = draw(seed);
+        static const char *const lengths[] = { "constant:90", "uniform:60-240",
+                "lognormal:120,0.6,400", "pareto:60,1.5,400" };
+        (void)snprintf(drawn.words[0], sizeof drawn.words[0], "sim.decode=\"tokens:%.3g,%.3gms\"",
+                20 * pow(20, scope_rng_uniform(&rng)), 10 + 200 * scope_rng_uniform(&rng));
+        (void)snprintf(drawn.words[2], sizeof drawn.words[2], "sim.learn=\"tokens:%.3g\"",
+                40 * pow(20, scope_rng_uniform(&rng)));
+        (void)snprintf(drawn.words[3], sizeof drawn.words[3], "sim.prm=\"tokens:%.3g\"",
+                1000 * pow(10, scope_rng_uniform(&rng)));
+        (void)snprintf(drawn.words[10], sizeof drawn.words[10], "sim.length=\"%s\"",
+                lengths[scope_rng_below(&rng, 4)]);
+        (void)snprintf(drawn.words[11], sizeof drawn.words[11], "sim.prefill_rate=%.3g",
+                10 * pow(100, scope_rng_uniform(&rng)));
+        (void)snprintf(drawn.words[12], sizeof drawn.words[12], "teacher.rate=%.3g",
+                scope_rng_below(&rng, 2) == 0 ? 0 : 0.1 + scope_rng_uniform(&rng));
+        return drawn;
+}
+
+static void test_strategies_come_to_their_bound_where_stages_serve_tokens(void **state)
+{
+        (void)state;
+        static const char *const strategies[] = { "serial", "one_step_off", "pipelined",
+                "teacher_overlap", "teacher_overlap_deep" };
+        double least = INFINITY;
+        for (uint64_t seed = 0; seed < 20; seed++) {
+                struct drawn drawn = draw_served(seed);
+                for (size_t i = 0; i < sizeof strategies / sizeof strategies[0]; i++) {
+                        struct scope_overlap_report report = with(&drawn, strategies[i], 0);
+                        double ratio = report.groups_per_s / report.bound_groups_per_s;
+                        if (ratio < 0.97 || ratio > 1.0005)
+                                print_message("# seed %d: %s is at %.4f of its bound\n", (int)seed,
+                                        strategies[i], ratio);
+                        least = fmin(least, ratio);
+                }
+        }
+        print_message("# least measured/bound %.4f\n", least);
+        assert_true(least >= 0.97);
+}
+
+static void test_async_comes_to_its_bound_where_stages_serve_tokens(void **state)
+{
+        (void)state;
+        double least = INFINITY;
+        for (uint64_t seed = 0; seed < 20; seed++) {
+                struct drawn drawn = draw_served(seed);
+                (void)snprintf(drawn.words[7], sizeof drawn.words[7], "run.steps=100");
+                struct scope_overlap_report report = with(&drawn, "async", 0);
+                int eta = (int)ceil(2 * fmax(report.knee, 0)) + 3;
+                report = with(&drawn, "async", eta < 20 ? eta : 20);
+                double ratio = report.groups_per_s / report.bound_groups_per_s;
+                if (ratio < 0.9 || ratio > 1.0005)
+                        print_message("# seed %d eta %d: %.3f of the bound by %s\n", (int)seed,
+                                eta, ratio, scope_bound_term_name(report.binding));
+                least = fmin(least, ratio);
+        }
+        print_message("# least measured/bound %.4f\n", least);
+        assert_true(least >= 0.9);
 }
 
 static void test_async_comes_to_its_bound_beyond_the_knee(void **state)
@@ -361,6 +453,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_each_law_takes_the_time_it_says),
+                cmocka_unit_test(test_laws_by_the_token),
                 cmocka_unit_test(test_a_transfer_takes_the_links_time_for_each_host),
                 cmocka_unit_test(test_recomputing_kv_costs_what_prefill_rate_says),
                 cmocka_unit_test(test_idle_time_is_charged_to_its_cause),
@@ -372,6 +465,8 @@ int main(void)
                 cmocka_unit_test(test_draws_do_not_depend_on_the_strategy),
                 cmocka_unit_test(test_strategies_come_to_their_bound_on_random_settings),
                 cmocka_unit_test(test_async_comes_to_its_bound_beyond_the_knee),
+                cmocka_unit_test(test_strategies_come_to_their_bound_where_stages_serve_tokens),
+                cmocka_unit_test(test_async_comes_to_its_bound_where_stages_serve_tokens),
                 cmocka_unit_test(test_what_cannot_be_simulated_is_refused),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -66,6 +66,28 @@ static void test_given_rates_give_the_formulas_of_the_survey(void **state)
         assert_close(plan.teacher_needed, 32 / 41.0 * 10, 1e-9);
 }
 
+static void test_a_simulation_by_the_token_is_planned_with_its_rates(void **state)
+{
+        (void)state;
+        struct scope_plan plan = example();
+        memset(plan.rate, 0, sizeof plan.rate);
+        plan.rate[SCOPE_PLAN_PRM] = (struct scope_plan_rate){ 20000, SCOPE_PLAN_GIVEN };
+        plan.decode = (struct scope_plan_served){ 1000, 0.1 }; /* 64 slots: 640 tokens/s */
+        plan.learn = (struct scope_plan_served){ 8000, 50 };
+        plan.teacher_rate = 0.25;
+        scope_plan_reckon(&plan);
+        double group = plan.samples * 900, row = plan.samples * 1000;
+        assert_close(plan.rates.of[SCOPE_BOUND_DECODE],
+                1 / (group / (640 * plan.actors) + 0.5 / 32), 1e-9);
+        assert_close(
+                plan.rates.of[SCOPE_BOUND_LEARNER], 32 / (fmax(32 * row / 8000, 50) + 1), 1e-9);
+        assert_close(plan.rates.of[SCOPE_BOUND_TEACHER], 0.5, 1e-9); /* half of them need it */
+        plan.slots = 200; /* --what-if rollout.slots=200: more than it can use */
+        scope_plan_reckon(&plan);
+        assert_close(plan.rates.of[SCOPE_BOUND_DECODE],
+                1 / (group / (1000 * plan.actors) + 0.5 / 32), 1e-9);
+}
+
 static void test_the_best_split_is_no_worse_and_uses_every_device(void **state)
 {
         (void)state;
@@ -145,6 +167,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_given_rates_give_the_formulas_of_the_survey),
+                cmocka_unit_test(test_a_simulation_by_the_token_is_planned_with_its_rates),
                 cmocka_unit_test(test_the_best_split_is_no_worse_and_uses_every_device),
                 cmocka_unit_test(test_memory_of_seven_billion_parameters),
                 cmocka_unit_test(test_a_device_gives_estimates_and_nothing_gives_none),

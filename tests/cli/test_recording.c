@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "cli/idle_shares.h"
 #include "cli/recording.h"
 #include "cli/trail_file.h"
 #include "tasks/chain.h"
@@ -62,8 +63,34 @@ static void write_event(FILE *file, enum scope_audit_kind kind, uint64_t group, 
         scope_trail_write_event(file, &event);
 }
 
+/* Steps of an engine: so much for a round of tokens, each token, each token of a prompt; and two
+ * that took weights, 3 ms each. */
+struct law {
+        double round_ns, token_ns, prompt_ns;
+};
+static void write_steps(FILE *file, const struct law *law)
+{
+        static const uint32_t steps[][3] = { { 8, 8, 0 }, { 8, 32, 0 }, { 4, 8, 0 }, { 1, 3, 0 },
+                { 8, 8, 120 }, { 6, 10, 40 }, { 2, 2, 0 }, { 5, 20, 7 }, { 3, 9, 0 }, { 1, 0, 0 },
+                { 0, 0, 0 } };
+        for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+                uint32_t running = steps[i][0], tokens = steps[i][1], prompts = steps[i][2];
+                double ns = tokens == 0 ? 3e6
+                                        : law->round_ns * ceil((double)tokens / running) +
+                                                  law->token_ns * tokens + law->prompt_ns * prompts;
+                const struct scope_audit event = { .kind = SCOPE_AUDIT_DECODED,
+                        .sample = running,
+                        .value = tokens,
+                        .version = prompts,
+                        .since_ns = SECOND,
+                        .now_ns = 1000 * SECOND, /* it waited for cores */
+                        .service_ns = (uint64_t)ns };
+                scope_trail_write_event(file, &event);
+        }
+}
+
 /* Each batch of 16 samples is submitted at once to 8 slots: half of them wait 8 s. */
-static void write_trail(double cores)
+static void write_trail(double cores, const struct law *law)
 {
         struct scope_overlap_setting setting = { .strategy = "serial",
                 .prompts_per_step = BATCH,
@@ -74,6 +101,8 @@ static void write_trail(double cores)
                 .cores = cores };
         FILE *file = open_part("trail_000000.jsonl");
         scope_trail_write_begin(file, &setting, 0);
+        if (law != NULL)
+                write_steps(file, law);
         for (uint64_t batch = 0; batch < GROUPS / BATCH; batch++) {
                 uint64_t begin = 1 + 100 * batch;
                 for (uint32_t i = 0; i < BATCH * SAMPLES; i++)
@@ -185,7 +214,7 @@ static int write_recording(void **state)
         }
         (void)snprintf(path, sizeof path, "%s/rollouts", directory);
         assert_ok(scope_directory_create(path, NULL));
-        write_trail(0);
+        write_trail(0, NULL);
         write_words();
         write_replies();
         return 0;
@@ -261,10 +290,55 @@ static void test_stages_that_shared_cores_take_turns_again(void **state)
         static const char *const async[] = { ALL_REPLAYED, "pipeline.strategy=async",
                 "pipeline.eta=2", "teacher.concurrency=16", NULL };
         near(step_s(async), 16);
-        write_trail(2);
+        write_trail(2, NULL);
         near(step_s((const char *const[]){ ALL_REPLAYED, NULL }), 16 + 4 + 20 + 5 + 1);
         near(step_s(async), 16 + 4 + 5 + 1);
-        write_trail(0);
+        write_trail(0, NULL);
+}
+
+/* What a step took says what a token costs, whoever ran beside it. */
+static void test_steps_make_a_law(void **state)
+{
+        (void)state;
+        struct scope_recording *recording = NULL;
+        struct scope_recorded_law law;
+        struct scope_diag diag = { "" };
+        assert_ok(scope_recording_load(directory, &recording, &diag));
+        assert_false(scope_recording_step_law(recording, &law)); /* no engine that computes */
+        scope_recording_destroy(recording);
+        static const struct law laws[] = { { 1e6, 2e4, 5e3 }, { 0, 2e4, 5e3 }, { 1e6, 0, 0 } };
+        for (size_t i = 0; i < sizeof laws / sizeof laws[0]; i++) {
+                write_trail(2, &laws[i]);
+                assert_ok(scope_recording_load(directory, &recording, &diag));
+                assert_true(scope_recording_step_law(recording, &law));
+                assert_close(law.round_ns, laws[i].round_ns, 10);
+                assert_close(law.token_ns, laws[i].token_ns, 10);
+                assert_close(law.prompt_ns, laws[i].prompt_ns, 10);
+                assert_close(law.swap_ns, 3e6, 1);
+                scope_recording_destroy(recording);
+        }
+        write_trail(0, NULL);
+}
+
+/* Under any strategy the same CPU-seconds a batch: tokens at 25 ms, four scores, step, export. */
+static void test_a_law_shares_the_cores_under_any_strategy(void **state)
+{
+        (void)state;
+        static const struct law law = { .token_ns = 25e6 };
+        static const char *const async[] = { ALL_REPLAYED, "pipeline.strategy=async",
+                "pipeline.eta=2", "teacher.concurrency=16", NULL };
+        write_trail(2, &law);
+        double serial = step_s((const char *const[]){ ALL_REPLAYED, NULL });
+        assert_true(serial > 16 * 30 * 0.025 + 30 && serial < 16 * 60 * 0.025 + 30);
+        near(step_s(async), serial - 20);
+        /* the learner stands back for decoding, which waits for the scores (4 s a step) alone */
+        struct scope_idle_shares rollout =
+                scope_idle_shares_of(result.usage, result.usage_count, "rollout");
+        struct scope_idle_shares learner =
+                scope_idle_shares_of(result.usage, result.usage_count, "learner");
+        assert_true(rollout.idle[SCOPE_IDLE_CORES] < 4.1 / (serial - 20));
+        assert_true(learner.idle[SCOPE_IDLE_CORES] > rollout.idle[SCOPE_IDLE_CORES]);
+        write_trail(0, NULL);
 }
 
 static void test_recorded_and_drawn_stages_mix(void **state)
@@ -410,6 +484,10 @@ static void test_what_is_not_in_it_is_named(void **state)
         (void)fprintf(file, "{\"trail\":999}\n");
         assert_int_equal(fclose(file), 0);
         refused(sets, "has schema 999");
+        file = open_part("trail_000000.jsonl");
+        (void)fprintf(file, "{\"trail\":%d}\n", SCOPE_TRAIL_SCHEMA - 1);
+        assert_int_equal(fclose(file), 0);
+        refused(sets, "this trail has schema 3; this version reads schema 4");
         remove_part("trail_000000.jsonl");
         refused(sets, "metrics.trail");
         scope_directory_remove(directory);
@@ -422,6 +500,8 @@ int main(void)
                 cmocka_unit_test(test_a_replayed_run_takes_the_recorded_times),
                 cmocka_unit_test(test_what_if_it_had_overlapped),
                 cmocka_unit_test(test_stages_that_shared_cores_take_turns_again),
+                cmocka_unit_test(test_steps_make_a_law),
+                cmocka_unit_test(test_a_law_shares_the_cores_under_any_strategy),
                 cmocka_unit_test(test_recorded_and_drawn_stages_mix),
                 cmocka_unit_test(test_times_are_drawn_from_a_trace),
                 cmocka_unit_test(test_groups_samples_and_scores),

@@ -49,7 +49,8 @@ def test_every_stage_simulated_in_real_time(world):
 
 
 def rollouts(world, name):
-    return sorted((line['group'], line['sample'], line.get('student', line['text']))
+    return sorted((line['group'], line['sample'], line['problem'],
+                   line.get('student', line['text']))
                   for line in world.lines('runs', name, 'rollouts', 'stream.jsonl'))
 
 
@@ -60,9 +61,25 @@ def test_a_real_learner_with_replayed_rollouts_and_scores(world):
     finished(world, 'again', 14)
     recorded, again = rollouts(world, 'take'), rollouts(world, 'again')
     expect_equal(again[:len(recorded)], recorded, 'what was said')
-    first = [text for group, _, text in recorded if group < 8]
-    expect_equal([text for group, _, text in again if group >= 48], first,
+    first = [said for group, _, *said in recorded if group < 8]
+    expect_equal([said for group, _, *said in again if group >= 48], first,
                  'the recording begins again')
+
+
+def test_a_learner_trains_on_what_was_recorded_as_it_did_then(world):
+    record(world, **{'checkpoint.every': 12, 'metrics.tokens': 'true'})
+    for stages in (('rollout',), ('rollout', 'prm', 'teacher')):
+        name = '-'.join(stages)
+        world.train('--max-steps', '12', name=name, sets={
+            **QUICK, 'checkpoint.every': 12, 'stages.replay': 'runs/take',
+            **{f'stages.{stage}': 'replay' for stage in stages}})
+        expect(world.weights(12, name) == world.weights(12, 'take'), f'{name}: other weights')
+    expect(world.weights(12, 'take') != world.bytes_of('warm', 'model.safetensors'), 'no learning')
+    said = world.train('--max-steps', '12', name='blind', sets={
+        **QUICK, 'checkpoint.every': 12, 'stages.replay': record(world, 'mute'),
+        'stages.rollout': 'replay'}).err
+    expect('no true log-probabilities' in said, said)
+    expect(world.weights(12, 'blind') != world.weights(12, 'take'), 'without them it is the same')
 
 
 def test_a_replayed_teacher_answers_offline(world):

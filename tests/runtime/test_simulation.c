@@ -440,9 +440,56 @@ static void test_a_system_that_stands_still_is_a_violation(void **state)
         scope_system_destroy(system);
 }
 
+/* A long job that yields at once, a short and more urgent one after 10 ms. */
+static void two_jobs(struct scope_actor *self, struct script *script, struct scope_message *message)
+{
+        uint64_t *ended_ns = script->context, timer;
+        struct scope_job job = { .cores = 1, .priority = 2, .cost_only = true, .yields = true,
+                .cost_ns = 100 * MS };
+        if (message->kind == SCOPE_KIND_START) {
+                assert_ok(scope_compute(self, &job, 0));
+                assert_ok(scope_timer_start(self, 0, 10 * MS, &timer));
+        }
+        if (message->kind == SCOPE_KIND_TIMER) {
+                job = (struct scope_job){ .cores = 1, .priority = 1, .cost_only = true,
+                        .cost_ns = 5 * MS };
+                assert_ok(scope_compute(self, &job, 1));
+        }
+        if (message->kind == SCOPE_KIND_COMPUTE_DONE) {
+                ended_ns[message->tag] = scope_now_ns(self);
+                ended_ns[2] = scope_waited_ns(self);
+                if (++script->number == 2)
+                        stop(script);
+        }
+        scope_message_free(message);
+}
+
+static void test_jobs_that_yield_make_room_where_they_are_asked_to(void **state)
+{
+        (void)state;
+        for (int yields = 0; yields <= 1; yields++) {
+                uint64_t ended_ns[3];
+                struct scope_system *system = NULL;
+                struct script script = { .receive = two_jobs, .context = ended_ns };
+                struct scope_system_options options = fixture_options();
+                struct scope_sim_options sim = fixture_sim();
+                options.compute_threads = 1;
+                sim.yields = yields == 1;
+                assert_ok(scope_simulation_create(&options, &sim, &system));
+                fixture_add(system, "two", &script, NULL, true);
+                assert_ok(fixture_run(system));
+                scope_system_destroy(system);
+                /* a turn takes a microsecond */
+                assert_int_equal(ended_ns[1] / MS, yields ? 15 : 105);
+                assert_int_equal(ended_ns[0] / MS, yields ? 105 : 100);
+                assert_int_equal(ended_ns[2] / MS, yields ? 5 : 90);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_jobs_that_yield_make_room_where_they_are_asked_to),
                 cmocka_unit_test(test_random_worlds_keep_every_promise),
                 cmocka_unit_test(test_one_seed_has_one_hash_and_others_differ),
                 cmocka_unit_test(test_without_faults_none_happen),
