@@ -44,6 +44,7 @@ struct rollout {
         struct scope_message *pending_weights; /* waits for a drain */
         uint64_t version;                      /* + 1; 0 = no weights yet */
         uint64_t cut_tokens; /* that the engine counted and the trail knows of */
+        uint64_t expires_ns; /* no lease does before */
         uint32_t index;
         bool stepping;
         uint64_t due_ns, ended_ns; /* of a step; ended: as it was due, in the turn that ends it */
@@ -144,12 +145,26 @@ static void cancel_samples(struct rollout *rollout, const struct lease *lease)
                 rollout->engine->class_->cancel(rollout->engine, engine_id(rollout, lease, sample));
 }
 
+static void note_expiry(struct rollout *rollout, const struct lease *lease)
+{
+        if (lease->groups.deadline_ns < rollout->expires_ns)
+                rollout->expires_ns = lease->groups.deadline_ns;
+}
+
 static void forget_expired(struct scope_actor *self, struct rollout *rollout)
 {
+        uint64_t now_ns = scope_now_ns(self);
+        if (now_ns < rollout->expires_ns)
+                return;
+        rollout->expires_ns = UINT64_MAX;
         for (uint32_t i = 0; i < LEASES_MAX; i++) {
                 struct lease *lease = &rollout->leases[i];
-                if (!lease->used || lease->groups.deadline_ns > scope_now_ns(self))
+                if (!lease->used)
                         continue;
+                if (lease->groups.deadline_ns > now_ns) {
+                        note_expiry(rollout, lease);
+                        continue;
+                }
                 cancel_samples(rollout, lease);
                 lease->unfinished = lease->unacknowledged = 0;
                 close_if_done(self, lease); /* nobody waits for the answer any more */
@@ -178,6 +193,7 @@ static void leased(
                 .version_min = record.version_min,
                 .unfinished = record.sample_count };
         *message = NULL;
+        note_expiry(rollout, lease);
         submit(self, rollout, lease);
 }
 
