@@ -75,8 +75,7 @@ struct scope_resources {
          * do: 1 << enum scope_stage_cost; the others take as long as they take. */
         uint64_t (*stage_cost)(
                 void *played, enum scope_stage_cost stage, uint64_t key, uint64_t tokens);
-        uint32_t timed;
-        uint32_t counted; /* of them: whose cost depends on `tokens`; the others may say 0 */
+        uint32_t timed, counted; /* counted: those whose cost depends on `tokens` */
         /* Replayed: the problem of a group, and the scores of a sample's steps [step_count], false
          * where none were recorded. NULL = as ever. */
         uint64_t (*problem_of)(void *played, uint64_t group);
@@ -137,10 +136,10 @@ enum scope_audit_kind {
         SCOPE_AUDIT_CLAIMED,  /* group, version = the learner's, value = held now */
         /* version: the new one, value = tokens trained; since = it began; service */
         SCOPE_AUDIT_STEPPED,
-        SCOPE_AUDIT_EXPORTED, /* version; since = stepped: weights can be had. service_ns = CPU
-                               * time of jobs and loops so far, where whoever listens puts it in */
-        SCOPE_AUDIT_SPAN,     /* group, sample, value = policy tokens, version = that sampled them;
-                               * of a sample about to be TRAINED */
+        /* version; since = stepped: weights can be had. service_ns = CPU time of jobs and loops so
+         * far, where whoever listens puts it in */
+        SCOPE_AUDIT_EXPORTED,
+        SCOPE_AUDIT_SPAN, /* of a sample about to be TRAINED: value = its tokens of `version` */
         SCOPE_AUDIT_CUT,      /* value = tokens of samples that were given up, version = worker */
         /* a step of an engine that computes: value = tokens sampled, version = prompt tokens (both
          * 0: it took weights), sample = how many ran; service */

@@ -49,11 +49,14 @@ static void gather_members(const struct scope_overlap_trail *trail, uint64_t b, 
                 batch->ids[batch->count++] = i - 1;
 }
 
-/* Calls that could be sent at these times, at most so many a second. */
+/* Calls that could be sent at these times, at most so many a second: as scope_gate_begin. */
 static void pace(const struct scope_overlap_trail *trail, double *begins, uint64_t count)
 {
-        for (uint64_t i = 1; i < count && trail->setting.teacher_rate > 0; i++)
-                begins[i] = fmax(begins[i], begins[i - 1] + 1 / trail->setting.teacher_rate);
+        double next = 0, apart = 1 / trail->setting.teacher_rate;
+        for (uint64_t i = 0; i < count && trail->setting.teacher_rate > 0; i++) {
+                begins[i] = fmax(begins[i], next);
+                next = (next + apart < begins[i] ? begins[i] : next) + apart;
+        }
 }
 
 /* Makespan of this batch's calls, in the order in which they were made. */

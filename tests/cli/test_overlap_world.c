@@ -104,17 +104,19 @@ static void test_laws_by_the_token(void **state)
         near(step_s("sim.decode=\"tokens:100,20ms\"", length), 2 * 16 + 5 + 1);
         near(step_s("sim.decode=\"tokens:1e6,20ms\"", length), 2 * 4 + 5 + 1);
         struct scope_overlap_report report = run(learn, 2);
-        double step = report.seconds / (double)report.steps, tokens_s = 16 * 0.2;
-        assert_true(step > 16 + 1 + tokens_s + 16 * 0.005 && step < 16 + 1 + 1.3 * tokens_s);
-        assert_true(fabs(report.useful_tokens_per_s * step - 16 * 200) < 1);
-        report = run(prm, 3); /* a group has two or three wrong ones: less than 3 s */
-        assert_true(fabs(report.prm_s - 3) < 1e-3);
+        double step = report.seconds / (double)report.steps;
+        double tokens = report.useful_tokens_per_s * step; /* of a batch, prompts with them */
+        assert_true(tokens > 16 * (200 + 5) && tokens < 16 * (200 + 64));
+        near(step, 16 + 1 + tokens / 1000);
+        report = run(prm, 3); /* of nearly every group, less than 3 s of tokens */
+        assert_true(report.prm_s > 2.5 && report.prm_s < 3.001);
         report = run(prompts, 3); /* of every group once, not of every sample */
         step = report.seconds / (double)report.steps;
         assert_true(step > 2 * 4 + 6 + 4 * 0.5 && step < 2 * 4 + 6 + 4 * 3);
         assert_true(report.groups_per_s / report.bound_groups_per_s > 0.98);
-        /* calls that take no time, ten seconds apart */
-        near(step_s("sim.refined=1.0", "teacher.rate=0.1"), 16 + 4 + 30 + 5 + 1);
+        /* calls that take no time, ten seconds apart, of nearly every group */
+        step = step_s("sim.refined=1.0", "teacher.rate=0.1");
+        assert_true(step > 16 + 4 + 26 + 5 + 1 && step < 16 + 4 + 30.1 + 5 + 1);
 }
 
 /* One link to all hosts: the last of four has new weights after four transfers. */
@@ -349,8 +351,8 @@ static struct drawn draw_served(uint64_t seed)
 {
         struct scope_rng rng = scope_rng_make(seed + 1000);
         struct drawn drawn = draw(seed);
-        static const char *const lengths[] = { "constant:90", "uniform:60-240",
-                "lognormal:120,0.6,400", "pareto:60,1.5,400" };
+        static const char *const lengths[] = { "constant:60", "uniform:50-120",
+                "lognormal:70,0.6,200", "pareto:45,1.5,200" };
         (void)snprintf(drawn.words[0], sizeof drawn.words[0], "sim.decode=\"tokens:%.3g,%.3gms\"",
                 20 * pow(20, scope_rng_uniform(&rng)), 10 + 200 * scope_rng_uniform(&rng));
         (void)snprintf(drawn.words[2], sizeof drawn.words[2], "sim.learn=\"tokens:%.3g\"",
@@ -393,7 +395,7 @@ static void test_async_comes_to_its_bound_where_stages_serve_tokens(void **state
         double least = INFINITY;
         for (uint64_t seed = 0; seed < 20; seed++) {
                 struct drawn drawn = draw_served(seed);
-                (void)snprintf(drawn.words[7], sizeof drawn.words[7], "run.steps=100");
+                (void)snprintf(drawn.words[7], sizeof drawn.words[7], "run.steps=60");
                 struct scope_overlap_report report = with(&drawn, "async", 0);
                 int eta = (int)ceil(2 * fmax(report.knee, 0)) + 3;
                 report = with(&drawn, "async", eta < 20 ? eta : 20);
