@@ -384,13 +384,12 @@ static void put(const char *directory, const char *name, const char *text)
         assert_ok(scope_file_commit(path, text, strlen(text), NULL));
 }
 
-static char *get(const char *directory, const char *name)
+static void get(const char *directory, const char *name, char **ret_bytes)
 {
-        char path[600], *bytes = NULL;
+        char path[600];
         size_t count;
         (void)snprintf(path, sizeof path, "%s/%s", directory, name);
-        assert_ok(scope_file_read(path, 1 << 20, &bytes, &count, NULL));
-        return bytes;
+        assert_ok(scope_file_read(path, 1 << 20, ret_bytes, &count, NULL));
 }
 
 static void test_what_we_do_not_know_is_kept(void **state)
@@ -401,7 +400,8 @@ static void test_what_we_do_not_know_is_kept(void **state)
         struct scope_text text = { 0 };
         assert_ok(scope_model_save(made("like"), model.layout, model.parameters,
                 fixture("qwen2", ""), NULL));
-        char *config = get(made("like"), "config.json");
+        char *config = NULL;
+        get(made("like"), "config.json", &config);
         /* Keys of ours inside of others' objects are others' keys. */
         scope_text_string(
                 &text, "{ \"odd\": {\"dtype\": \"int3\", \"torch_dtype\": [1e-5, \"}\"]},");
@@ -413,9 +413,12 @@ static void test_what_we_do_not_know_is_kept(void **state)
         if (scope_model_save(made("kept"), model.layout, model.parameters, made("like"), &diag)
                 != SCOPE_OK)
                 fail_msg("%s", diag.text);
-        char *kept = get(made("kept"), "config.json");
-        char *generation = get(made("kept"), "generation_config.json");
-        char *template_text = get(made("kept"), "chat_template.jinja");
+        char *kept = NULL;
+        get(made("kept"), "config.json", &kept);
+        char *generation = NULL;
+        get(made("kept"), "generation_config.json", &generation);
+        char *template_text = NULL;
+        get(made("kept"), "chat_template.jinja", &template_text);
         assert_string_equal(kept, text.bytes); /* float32 both times: byte for byte */
         assert_non_null(strstr(generation, "0.7"));
         assert_string_equal(template_text, "{{ 1 }}");
@@ -426,7 +429,7 @@ static void test_what_we_do_not_know_is_kept(void **state)
         assert_ok(scope_model_save(
                 made("kept"), other.layout, other.parameters, made("like"), NULL));
         free(kept);
-        kept = get(made("kept"), "config.json");
+        get(made("kept"), "config.json", &kept);
         assert_null(strstr(kept, "odd"));
         scope_text_fini(&text);
         free(config);
@@ -452,7 +455,8 @@ static void refuse_index(const char *index, enum scope_err expected, const char 
 static void test_indexes_that_lead_elsewhere_are_refused(void **state)
 {
         (void)state;
-        char *config = get(fixture("qwen2", ""), "config.json");
+        char *config = NULL;
+        get(fixture("qwen2", ""), "config.json", &config);
         assert_ok(scope_directory_create(made("index"), NULL));
         put(made("index"), "config.json", config);
         refuse_index("{", SCOPE_ERR_FORMAT, "index.json:1");
@@ -523,7 +527,8 @@ static void test_unknown_patterns_are_refused_by_name(void **state)
         (void)state;
         struct scope_model model = load(fixture("qwen2", ""));
         struct scope_diag diag = { "" };
-        char *json = get(fixture("qwen2", ""), "tokenizer.json");
+        char *json = NULL;
+        get(fixture("qwen2", ""), "tokenizer.json", &json);
         assert_ok(scope_model_save(made("odd"), model.layout, model.parameters,
                 fixture("qwen2", ""), NULL));
         char *place = strstr(json, "Isolated");
