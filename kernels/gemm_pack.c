@@ -38,7 +38,7 @@ static void pack_strip(enum scope_form weights, const float *from, uint32_t i, u
         } else {
                 unsigned char *block =
                         (unsigned char *)panel + i / SCOPE_SCALE_BLOCK * (size_t)SCOPE_SCALED_BYTES;
-                int8_t *out = (int8_t *)block + 2 * SCOPE_PANEL;
+                uint8_t *out = block + 2 * SCOPE_PANEL;
                 float highest = 0;
                 for (uint32_t at = 0; at < count; at++)
                         highest = fabsf(from[at]) > highest ? fabsf(from[at]) : highest;
@@ -47,7 +47,8 @@ static void pack_strip(enum scope_form weights, const float *from, uint32_t i, u
                 memcpy(block + half_of(lane) * sizeof scale, &scale, sizeof scale);
                 for (uint32_t at = 0; at < count; at++) { /* the scale was rounded: 127.3 / 127 */
                         float rounded = nearbyintf(from[at] * inverse);
-                        out[scope_int8_place(at, lane)] = (int8_t)fmaxf(-127, fminf(127, rounded));
+                        out[scope_int8_place(at, lane)] = (uint8_t)(
+                                (int)fmaxf(-127, fminf(127, rounded)) + scope_int8_shift(lane));
                 }
         }
 }

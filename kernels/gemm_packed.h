@@ -22,7 +22,8 @@ enum {
  *   bf16  [k][16] words: column j in the low half of word j, column 16 + j in the high half
  *   int8  [blocks of 32 along k] of a scale a column (bf16, 16 words as above), then 16 times two
  *         neighbours along k: [16] words of four bytes, column j of the first and second in bytes
- *         0 and 2, column 16 + j in bytes 1 and 3; a weight is byte * scale */
+ *         0 and 2, column 16 + j in bytes 1 and 3; a weight is byte * scale. Bytes 0 and 2 hold 128
+ *         more: so half a word is 256 high + low + 128, a factor as it stands */
 enum scope_form {
         SCOPE_FORM_F32,
         SCOPE_FORM_BF16,
@@ -69,11 +70,12 @@ static inline size_t scope_gemm_packed_bytes(enum scope_form weights, uint32_t n
 #define SCOPE_SHORT_MAX 32767.0f
 #define SCOPE_SHORT_TINY 1e-30f /* blocks of x with nothing larger are 0 */
 
-/* Rows of x rounded for int8: [m, blocks, 32] 16-bit numbers, then a scale each [m, blocks]. */
+/* Rows of x rounded for int8: [m, blocks, 32] 16-bit numbers, then of each block [m, blocks] the
+ * scale and 128 times the sum of its numbers. */
 static inline size_t scope_gemm_packed_scratch(uint32_t m, uint32_t k)
 {
         size_t blocks = k / SCOPE_SCALE_BLOCK + (k % SCOPE_SCALE_BLOCK != 0);
-        return m * blocks * (SCOPE_SCALE_BLOCK * sizeof(int16_t) + sizeof(float));
+        return m * blocks * (SCOPE_SCALE_BLOCK * sizeof(int16_t) + sizeof(float) + sizeof(int32_t));
 }
 
 /* Where weight (i, lane) of a block of int8 stands behind the scales. */
@@ -81,6 +83,12 @@ static inline uint32_t scope_int8_place(uint32_t i, uint32_t lane)
 {
         return i / 2 * (2 * SCOPE_PANEL) + lane % (SCOPE_PANEL / 2) * 4 + i % 2 * 2
                 + lane / (SCOPE_PANEL / 2);
+}
+
+/* What is added, modulo 256, to the weights of a lane. */
+static inline uint8_t scope_int8_shift(uint32_t lane)
+{
+        return lane < SCOPE_PANEL / 2 ? 128 : 0;
 }
 
 /* bf16 is the upper half of a float. */

@@ -18,7 +18,7 @@ enum {
         ALONE = VECTORS == 2 ? 4 : VECTORS == 4 ? 3 : 1, /* panels of one row at once */
         LINE = 64,
         NEAR = 4096, /* bytes; what memory takes to answer, at its speed, and some more */
-        NEAR_BLOCKS = NEAR / SCOPE_SCALED_BYTES + 1,
+        NEAR_BLOCKS = 2, /* int8 */
 };
 
 /* One row of one panel goes out; the last panel may be narrower than 32. */
@@ -207,11 +207,13 @@ SIMD_INLINE void all_panels(
 /* --- int8 --------------------------------------------------------------------------------- */
 
 typedef int16_t simd_short __attribute__((vector_size(4 * SIMD_WIDTH)));
+typedef uint32_t simd_uint __attribute__((vector_size(4 * SIMD_WIDTH)));
 
 /* What the rows of one tile were rounded to. */
 struct rounded {
         const int16_t *values; /* [rows, blocks, 32] */
         const float *scales;   /* [rows, blocks] */
+        const int32_t *sums;   /* [rows, blocks]: 128 times the block's */
         size_t blocks;
 };
 
@@ -221,12 +223,13 @@ static struct rounded rounded_at(const struct scope_gemm_packed_args *args, uint
         const int16_t *values = args->scratch;
         const float *scales = (const float *)(const void *)(values
                 + args->m * blocks * SCOPE_SCALE_BLOCK);
+        const int32_t *sums = (const int32_t *)(const void *)(scales + args->m * blocks);
         return (struct rounded){ values + row * blocks * SCOPE_SCALE_BLOCK, scales + row * blocks,
-                blocks };
+                sums + row * blocks, blocks };
 }
 
 /* Plain loops over 32 numbers: the compiler knows what to do. */
-static float round_block(const float *x, int16_t *ret_values)
+static float round_block(const float *x, int16_t *ret_values, int32_t *ret_sum)
 {
         uint32_t bits[SCOPE_SCALE_BLOCK], highest_bits = 0;
         float highest;
@@ -236,6 +239,7 @@ static float round_block(const float *x, int16_t *ret_values)
                 highest_bits = magnitude > highest_bits ? magnitude : highest_bits;
         }
         memcpy(&highest, &highest_bits, sizeof highest);
+        *ret_sum = 0;
         if (highest_bits >= 0x7f800000 || highest < SCOPE_SHORT_TINY) {
                 memset(ret_values, 0, SCOPE_SCALE_BLOCK * sizeof *ret_values);
                 return highest_bits >= 0x7f800000 ? NAN : 0;
@@ -246,6 +250,7 @@ static float round_block(const float *x, int16_t *ret_values)
                 int32_t word;
                 memcpy(&word, &shifted, sizeof word);
                 ret_values[i] = (int16_t)(word - 0x4b400000);
+                *ret_sum += 128 * (word - 0x4b400000);
         }
         return scale;
 }
@@ -255,6 +260,7 @@ static void round_rows(const struct scope_gemm_packed_args *args)
         struct rounded to = rounded_at(args, 0);
         int16_t *values = (int16_t *)args->scratch;
         float *scales = (float *)args->scratch + (size_t)(to.scales - (float *)args->scratch);
+        int32_t *sums = (int32_t *)args->scratch + (size_t)(to.sums - (int32_t *)args->scratch);
         for (uint32_t row = 0; row < args->m; row++)
                 for (size_t b = 0; b < to.blocks; b++, values += SCOPE_SCALE_BLOCK) {
                         size_t first = b * SCOPE_SCALE_BLOCK, left = args->k - first;
@@ -262,72 +268,87 @@ static void round_rows(const struct scope_gemm_packed_args *args)
                         float part[SCOPE_SCALE_BLOCK] = { 0 };
                         if (left < SCOPE_SCALE_BLOCK)
                                 x = memcpy(part, x, left * sizeof *part);
-                        *scales++ = round_block(x, values);
+                        *scales++ = round_block(x, values, sums++);
                 }
 }
 
-/* Sums of neighbouring products. At most 16 of 2 * 127 * 32767 are added up: no overflow. */
-SIMD_INLINE simd_int multiply_pairs(simd_short a, simd_short b)
+/* Sums of neighbouring products, modulo 2^32. */
+SIMD_INLINE simd_uint multiply_pairs(simd_short a, simd_short b)
 {
 #if defined(__AVX512F__)
-        return (simd_int)_mm512_madd_epi16((__m512i)a, (__m512i)b);
+        return (simd_uint)_mm512_madd_epi16((__m512i)a, (__m512i)b);
 #elif defined(__AVX2__)
-        return (simd_int)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+        return (simd_uint)_mm256_madd_epi16((__m256i)a, (__m256i)b);
 #elif defined(__SSE2__)
-        return (simd_int)_mm_madd_epi16((__m128i)a, (__m128i)b);
+        return (simd_uint)_mm_madd_epi16((__m128i)a, (__m128i)b);
 #else
-        simd_int sum;
+        simd_uint sum;
         for (int i = 0; i < SIMD_WIDTH; i++)
-                sum[i] = a[2 * i] * b[2 * i] + a[2 * i + 1] * b[2 * i + 1];
+                sum[i] = (uint32_t)(a[2 * i] * b[2 * i])
+                        + (uint32_t)(a[2 * i + 1] * b[2 * i + 1]);
         return sum;
 #endif
 }
 
-/* sum += one block of 32 along k, of `pairs` pairs of vectors from h on. */
+/* sum += one block of 32 along k, of `pairs` pairs of vectors from h on in each of the panels. Half
+ * words multiply as they stand, 256 high + low + 128, and their upper bytes alone: what low gives
+ * is the difference, which is small, so sums may go round. */
 SIMD_INLINE void add_block(const struct rounded *x, size_t block, const unsigned char *from,
-        const unsigned char *ahead, const int h, simd_vec (*sum)[VECTORS], const int rows,
-        const int pairs)
+        const unsigned char *ahead, size_t panel_bytes, const int h, simd_vec (*sum)[4][VECTORS],
+        const int rows, const int panels, const int pairs)
 {
-        simd_int whole[8][VECTORS];
+        simd_uint whole[8][4][VECTORS];
         const int16_t *values = x->values + block * SCOPE_SCALE_BLOCK;
         SIMD_UNROLL
         for (int r = 0; r < rows; r++)
                 SIMD_UNROLL
-                for (int v = 0; v < 2 * pairs; v++)
-                        whole[r][v] = (simd_int){ 0 };
-        if (ahead != NULL)
-                __builtin_prefetch(ahead + SCOPE_SCALED_BYTES - LINE, 0, 3);
-        for (size_t i = 0; i < SCOPE_SCALE_BLOCK / 2; i++) {
-                if (ahead != NULL)
-                        __builtin_prefetch(ahead + i * LINE, 0, 3);
-                SIMD_UNROLL
-                for (int p = 0; p < pairs; p++) {
-                        simd_short words = (simd_short)load_words(from + (i + 1) * 2 * SCOPE_PANEL
-                                + (size_t)(h + p) * 4 * SIMD_WIDTH);
-                        simd_short low = words << 8 >> 8, high = words >> 8;
+                for (int p = 0; p < panels; p++)
                         SIMD_UNROLL
-                        for (int r = 0; r < rows; r++) {
-                                int32_t two;
-                                memcpy(&two, values + (size_t)r * x->blocks * SCOPE_SCALE_BLOCK
-                                                + 2 * i, sizeof two);
-                                simd_short both = (simd_short)((simd_int){ 0 } + two);
-                                whole[r][2 * p] += multiply_pairs(both, low);
-                                whole[r][2 * p + 1] += multiply_pairs(both, high);
+                        for (int v = 0; v < 2 * pairs; v++)
+                                whole[r][p][v] = (simd_uint){ 0 };
+        for (size_t i = 0; i < SCOPE_SCALE_BLOCK / 2; i++)
+                SIMD_UNROLL
+                for (int p = 0; p < panels; p++) {
+                        const unsigned char *line = from + (size_t)p * panel_bytes
+                                + (i + 1) * LINE;
+                        __builtin_prefetch(ahead + (size_t)p * panel_bytes + i * LINE, 0, 3);
+                        SIMD_UNROLL
+                        for (int v = 0; v < pairs; v++) {
+                                simd_short words = (simd_short)load_words(
+                                        line + (size_t)(h + v) * 4 * SIMD_WIDTH);
+                                SIMD_UNROLL
+                                for (int r = 0; r < rows; r++) {
+                                        int32_t two;
+                                        memcpy(&two, values + (size_t)r * x->blocks
+                                                        * SCOPE_SCALE_BLOCK + 2 * i, sizeof two);
+                                        simd_short both = (simd_short)((simd_int){ 0 } + two);
+                                        whole[r][p][2 * v] += multiply_pairs(both, words);
+                                        whole[r][p][2 * v + 1] += multiply_pairs(both, words >> 8);
+                                }
                         }
                 }
-        }
         SIMD_UNROLL
-        for (int p = 0; p < pairs; p++) {
-                simd_vec low, high;
-                load_weights(from, SCOPE_FORM_BF16, h + p, &low, &high);
+        for (int p = 0; p < panels; p++) {
+                __builtin_prefetch(
+                        ahead + (size_t)p * panel_bytes + SCOPE_SCALED_BYTES - LINE, 0, 3);
                 SIMD_UNROLL
-                for (int r = 0; r < rows; r++) {
-                        float scale = x->scales[(size_t)r * x->blocks + block];
-                        sum[r][h + p] += __builtin_convertvector(whole[r][2 * p], simd_vec)
-                                * (low * scale);
-                        sum[r][h + p + PAIRS] +=
-                                __builtin_convertvector(whole[r][2 * p + 1], simd_vec)
-                                * (high * scale);
+                for (int v = 0; v < pairs; v++) {
+                        simd_vec low, high;
+                        load_weights(from + (size_t)p * panel_bytes, SCOPE_FORM_BF16, h + v, &low,
+                                &high);
+                        SIMD_UNROLL
+                        for (int r = 0; r < rows; r++) {
+                                float scale = x->scales[(size_t)r * x->blocks + block];
+                                uint32_t more = (uint32_t)x->sums[(size_t)r * x->blocks + block];
+                                simd_uint upper = whole[r][p][2 * v + 1];
+                                simd_uint lower = whole[r][p][2 * v] - (upper << 8) - more;
+                                sum[r][p][h + v] +=
+                                        __builtin_convertvector((simd_int)lower, simd_vec)
+                                        * (low * scale);
+                                sum[r][p][h + v + PAIRS] +=
+                                        __builtin_convertvector((simd_int)upper, simd_vec)
+                                        * (high * scale);
+                        }
                 }
         }
 }
@@ -340,25 +361,25 @@ SIMD_INLINE void tile_int8(const struct scope_gemm_packed_args *args, uint32_t r
         const unsigned char *next = next_panel(args, panel + 1);
         const unsigned char *begin = (const unsigned char *)args->packed
                 + panel * scope_panel_bytes(SCOPE_FORM_INT8, args->k);
-        simd_vec sum[8][VECTORS];
+        simd_vec sum[8][4][VECTORS];
         SIMD_UNROLL
         for (int r = 0; r < rows; r++)
                 SIMD_UNROLL
                 for (int v = 0; v < VECTORS; v++)
-                        sum[r][v] = (simd_vec){ 0 };
+                        sum[r][0][v] = (simd_vec){ 0 };
         SIMD_UNROLL
         for (int h = 0; h < PAIRS; h += pairs, pass++)
                 for (size_t b = 0; b < x.blocks; b++) {
                         size_t at = b * SCOPE_SCALED_BYTES;
-                        add_block(&x, b, begin + at, b % passes == pass ? next + at : NULL, h, sum,
-                                rows, pairs);
+                        add_block(&x, b, begin + at, (b % passes == pass ? next : begin) + at, 0, h,
+                                sum, rows, 1, pairs);
                 }
         SIMD_UNROLL
         for (int r = 0; r < rows; r++)
-                put(args, row + (uint32_t)r, panel, sum[r]);
+                put(args, row + (uint32_t)r, panel, sum[r][0]);
 }
 
-/* One row and ALONE panels, a block of each in turn: as many streams for memory. */
+/* One row and ALONE panels, a line of each in turn: as many streams for memory. */
 static void alone_int8(const struct scope_gemm_packed_args *args, uint32_t panel)
 {
         struct rounded x = rounded_at(args, 0);
@@ -366,17 +387,14 @@ static void alone_int8(const struct scope_gemm_packed_args *args, uint32_t panel
         size_t last = x.blocks > NEAR_BLOCKS ? x.blocks - NEAR_BLOCKS : 0; /* asks for its own */
         const unsigned char *next = next_panel(args, panel + ALONE);
         const unsigned char *from = (const unsigned char *)args->packed + panel * bytes;
-        simd_vec sum[ALONE][1][VECTORS];
+        simd_vec sum[1][4][VECTORS];
         memset(sum, 0, sizeof sum);
         for (size_t b = 0; b < x.blocks; b++, from += SCOPE_SCALED_BYTES)
-                for (size_t p = 0; p < ALONE; p++) {
-                        const unsigned char *ahead = b < last
-                                ? from + NEAR_BLOCKS * SCOPE_SCALED_BYTES
-                                : next + (b - last) * SCOPE_SCALED_BYTES;
-                        add_block(&x, b, from + p * bytes, ahead + p * bytes, 0, sum[p], 1, PAIRS);
-                }
+                add_block(&x, b, from, b < last ? from + NEAR_BLOCKS * SCOPE_SCALED_BYTES
+                                                : next + (b - last) * SCOPE_SCALED_BYTES,
+                        bytes, 0, sum, 1, ALONE, PAIRS);
         for (uint32_t p = 0; p < ALONE; p++)
-                put(args, 0, panel + p, sum[p][0]);
+                put(args, 0, panel + p, sum[0][p]);
 }
 
 /* More than two rows fill the registers with one pair of vectors, and read the panel once for

@@ -24,8 +24,8 @@ static float weight_at(const struct scope_gemm_packed_args *args, uint32_t j, ui
         if (args->weights == SCOPE_FORM_BF16)
                 return half_at(panel + (size_t)p * SCOPE_PANEL * 2, lane);
         const unsigned char *block = panel + p / SCOPE_SCALE_BLOCK * (size_t)SCOPE_SCALED_BYTES;
-        const int8_t *bytes = (const int8_t *)(block + SCOPE_PANEL * 2);
-        return half_at(block, lane) * (float)bytes[scope_int8_place(p % SCOPE_SCALE_BLOCK, lane)];
+        uint8_t byte = block[SCOPE_PANEL * 2 + scope_int8_place(p % SCOPE_SCALE_BLOCK, lane)];
+        return half_at(block, lane) * (float)(int8_t)(byte - scope_int8_shift(lane));
 }
 
 /* x[i,p], rounded where the form asks for it. */

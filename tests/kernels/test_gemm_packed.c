@@ -11,7 +11,7 @@ enum { M = 19, N = 150, K = 67, BYTES_MAX = (N + 31) / 32 * 32 * K * 4 };
 
 static float x[M * K], w[N * K], bias[N];
 static _Alignas(64) unsigned char packed[BYTES_MAX], whole[BYTES_MAX];
-static _Alignas(64) unsigned char scratch[M * (K / 32 + 1) * 68];
+static _Alignas(64) unsigned char scratch[M * (K / 32 + 1) * 72];
 
 static int setup(void **state)
 {
