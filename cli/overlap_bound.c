@@ -280,6 +280,8 @@ static enum scope_err bound_in_order(const struct scope_overlap_trail *trail,
                 err = stage_times(trail, window.versions, times, &report->stage);
         for (uint64_t b = 0; b < window.versions && alone != NULL && err == SCOPE_OK; b++)
                 times[b] = *alone;
+        if (alone != NULL) /* in here they waited for each other */
+                report->stage = *alone;
         if (err == SCOPE_OK && scope_overlap_in_order(strategy, times, (uint32_t)window.versions,
                                        trail->setting.swap_s, done) < 0)
                 err = SCOPE_ERR_MEMORY;
