@@ -402,10 +402,11 @@ void scope_show_end(struct scope_show *show, const struct scope_system *system, 
         if (result->curve_count > 0) {
                 const struct scope_curve_point *first = &result->curve[0];
                 const struct scope_curve_point *last = &result->curve[result->curve_count - 1];
+                bool again = last != first; /* stopped before a second evaluation: no change */
                 scores[score_count++] = (struct scope_terminal_score){ "pass@1", first->pass_at_1,
-                        last->pass_at_1 };
+                        again ? last->pass_at_1 : NAN };
                 scores[score_count++] = (struct scope_terminal_score){ "pass@8", first->pass_at_8,
-                        last->pass_at_8 };
+                        again ? last->pass_at_8 : NAN };
         }
         struct scope_terminal_final final = { .state = state,
                 .directory = show->directory,
