@@ -330,7 +330,8 @@ static void show_rollout(struct scope_actor *self, struct recorder *recorder, ui
         if (scope_message_read_group(self, recorder->shown, &stages->limits, &group) == SCOPE_OK &&
                 group.trajectory_count > 0) {
                 struct scope_rollout_view view = { .problem = group.problem_text,
-                        .gold = group.gold };
+                        .gold = group.gold,
+                        .group = group.group };
                 if (group.repaired < group.trajectory_count) {
                         view.student = group.student;
                         view.step_ends = group.student_step_ends;

@@ -159,6 +159,7 @@ struct scope_rollout_view {
         const uint32_t *step_ends;                          /* of student */
         const float *step_p;                                /* NULL: not scored */
         uint32_t step_count, kept_steps;
+        uint64_t group;
         bool correct;
 };
 
@@ -166,8 +167,7 @@ struct scope_rollout_view {
 struct scope_display {
         void (*step)(
                 void *context, uint64_t step, const struct scope_metric *metrics, uint32_t count);
-        /* A repaired (or, where there is none, any) group of this step, with the PRM's scores of
-         * the repaired rollout's original steps in `steps`. */
+        /* A repaired (else any) group of this step, with the PRM's scores of what it was. */
         void (*rollout)(void *context, uint64_t step, const struct scope_rollout_view *view);
         void (*finished)(void *context);
 };

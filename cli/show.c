@@ -282,6 +282,7 @@ void scope_show_rollout(
         struct scope_show *show, uint64_t step, const struct scope_rollout_view *view)
 {
         struct scope_terminal_sample sample = { .step = step,
+                .group = view->group,
                 .problem = words_of(view->problem),
                 .gold = words_of(view->gold),
                 .student = words_of(view->student),

@@ -149,8 +149,8 @@ void scope_terminal_print_final(struct scope_text *text, const struct scope_term
                 "groups", final->admitted, final->trained, final->stale, final->filtered,
                 final->failed, final->live);
         scope_text_format(text,
-                "  %-12s%" PRIu64 " calls, %" PRIu64 " groups salvaged, %" PRIu64
-                " answers rejected, %" PRIu64 " groups degraded\n",
+                "  %-12s%" PRIu64 " calls; groups: %" PRIu64 " salvaged, %" PRIu64
+                " rejected, %" PRIu64 " degraded\n",
                 "teacher", final->teacher_calls, final->salvaged, final->rejected,
                 final->degraded);
         scope_text_format(text, "  %-12smean ", "staleness");

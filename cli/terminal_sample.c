@@ -122,6 +122,13 @@ static void print_student(struct scope_text *text, const struct scope_terminal_s
         }
 }
 
+/* Nothing speaks against the first step that was not kept: it is the last, or has the box. */
+static bool is_capped(const struct scope_terminal_sample *sample)
+{
+        return sample->step_p != NULL && sample->kept_steps < sample->step_count &&
+               (double)sample->step_p[sample->kept_steps] >= sample->tau;
+}
+
 void scope_terminal_print_sample(struct scope_text *text, const struct scope_terminal_style *style,
         const struct scope_terminal_sample *sample)
 {
@@ -134,9 +141,9 @@ void scope_terminal_print_sample(struct scope_text *text, const struct scope_ter
         print_student(text, style, sample);
         if (sample->repaired) {
                 (void)snprintf(line, sizeof line,
-                        "    %s %" PRIu32 " of %" PRIu32 " steps kept, the teacher goes on",
+                        "    %s %" PRIu32 " of %" PRIu32 " steps kept%s, the teacher goes on",
                         scope_terminal_sign(style, "✂", "8<"), sample->kept_steps,
-                        sample->step_count);
+                        sample->step_count, is_capped(sample) ? " (the answer never is)" : "");
                 scope_terminal_paint(text, style, SCOPE_YELLOW, line);
                 scope_text_string(text, "\n");
                 print_lines(text, style, sample->suffix,

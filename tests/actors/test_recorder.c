@@ -185,6 +185,7 @@ static void rollout_shown(void *context, uint64_t step, const struct scope_rollo
 {
         struct world *world = context;
         assert_int_equal(step % 2, 0);
+        assert_in_range(view->group, 1, step);
         world->rollouts_shown++;
         (void)snprintf(world->student, sizeof world->student, "%.*s", (int)view->student.bytes,
                 view->student.at);

@@ -190,8 +190,7 @@ static void test_the_final_table_tells_all_groups(void **state)
                 "  pass@8      - → 0.810\n"
                 "  groups      3210 admitted = 3200 trained + 4 stale + 3 filtered + 2 failed + 1 "
                 "live\n"
-                "  teacher     3000 calls, 2950 groups salvaged, 50 answers rejected, 7 groups "
-                "degraded\n"
+                "  teacher     3000 calls; groups: 2950 salvaged, 50 rejected, 7 degraded\n"
                 "  staleness   mean 0.25, at most 2 versions\n"
                 "  idle        rollout 17%, learner 45%\n"
                 "  cores       2 x 2m05: backward 41%, decode 30%\n"
@@ -260,6 +259,10 @@ static void test_a_repaired_rollout_shows_steps_cut_and_suffix(void **state)
         assert_non_null(strstr(text.bytes, "\n    + 0.98   9*9=81\n"));
         assert_non_null(strstr(text.bytes, "\n    x 0.04   82-5=78\n"));
         assert_non_null(strstr(text.bytes, "\n    8< 2 of 5 steps kept"));
+        view.kept_steps = 1; /* the next one was right: it was not kept for what it holds */
+        scope_text_clear(&text);
+        scope_terminal_print_sample(&text, &plain, &view);
+        assert_non_null(strstr(text.bytes, "8< 1 of 5 steps kept (the answer never is), the"));
 }
 
 static unsigned count_lines(void)
