@@ -699,5 +699,5 @@ const struct scope_command scope_bench_overlap_command = { .name = "bench overla
         .help = "overlap strategies beside each other and beside their bounds",
         .flags = rows,
         .base = &flags,
-        .takes = SCOPE_TAKES_SET | SCOPE_TAKES_MAX_STEPS | SCOPE_TAKES_QUIET,
+        .takes = SCOPE_TAKES_SET | SCOPE_TAKES_MAX_STEPS,
         .run = command };

@@ -15,19 +15,17 @@ enum scope_exit {
         SCOPE_EXIT_INTERRUPTED = 130, /* a checkpoint was written */
 };
 
-/* Options of all commands that this one has a use for; --json, --help and --version are taken by
- * every one. */
+/* Options that change what a command does, and that this one has a use for. What only changes how
+ * much is said, and in which form (--json, --quiet, --verbose), every one takes. */
 enum scope_takes {
         SCOPE_TAKES_SET = 1,
         SCOPE_TAKES_NAME = 2,
         SCOPE_TAKES_MAX_STEPS = 4,
         SCOPE_TAKES_RESUME = 8,
         SCOPE_TAKES_DRY_RUN = 16,
-        SCOPE_TAKES_VERBOSE = 32,
-        SCOPE_TAKES_QUIET = 64,
         /* of whoever reads a configuration */
         SCOPE_TAKES_CONFIG = SCOPE_TAKES_SET | SCOPE_TAKES_NAME | SCOPE_TAKES_MAX_STEPS,
-        SCOPE_TAKES_ALL = 127
+        SCOPE_TAKES_ALL = 31
 };
 
 struct scope_command {

@@ -73,5 +73,5 @@ static enum scope_exit command(const struct scope_arguments *arguments)
 const struct scope_command scope_quickstart_command = { .name = "quickstart",
         .words = "[CONFIG...]",
         .help = "the whole story on this machine: warm-up, SCOPE and plain GRPO, side by side",
-        .takes = SCOPE_TAKES_CONFIG | SCOPE_TAKES_VERBOSE | SCOPE_TAKES_QUIET,
+        .takes = SCOPE_TAKES_CONFIG,
         .run = command };

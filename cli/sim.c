@@ -364,5 +364,4 @@ const struct scope_command scope_sim_command = { .name = "sim",
         .help = "the whole pipeline in simulated time under faults; finds and replays failures",
         .flags = rows,
         .base = &flags,
-        .takes = SCOPE_TAKES_QUIET,
         .run = command };

@@ -125,6 +125,5 @@ const struct scope_command scope_teacher_command = {
         .help = "serve exact answers, or a data set's solutions, as an OpenAI-compatible API",
         .flags = flag_rows,
         .base = &flags,
-        .takes = SCOPE_TAKES_VERBOSE,
         .run = teacher_run,
 };

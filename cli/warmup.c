@@ -423,5 +423,5 @@ static enum scope_exit command(const struct scope_arguments *arguments)
 const struct scope_command scope_warmup_command = { .name = "warmup",
         .words = "CONFIG...",
         .help = "train the tiny policy by supervised learning until it sometimes succeeds",
-        .takes = SCOPE_TAKES_CONFIG | SCOPE_TAKES_QUIET,
+        .takes = SCOPE_TAKES_CONFIG,
         .run = command };
