@@ -68,21 +68,27 @@ double scope_overlap_in_order(const struct scope_strategy *strategy,
         return last;
 }
 
-/* The server that is free first, to the top of a heap of times. */
-static void sift(double *free_at, uint32_t count)
+/* In a heap, the earliest on top: a server by when it is free, a sample by when it ends. */
+struct place {
+        double at;
+        uint32_t index;
+};
+
+/* Brings the top, which is not the earliest any more, to where it belongs. */
+static void sift(struct place *heap, uint32_t count)
 {
         uint32_t at = 0;
         for (;;) {
                 uint32_t least = 2 * at + 1;
                 if (least >= count)
                         return;
-                if (least + 1 < count && free_at[least + 1] < free_at[least])
+                if (least + 1 < count && heap[least + 1].at < heap[least].at)
                         least++;
-                if (free_at[at] <= free_at[least])
+                if (heap[at].at <= heap[least].at)
                         return;
-                double swapped = free_at[at];
-                free_at[at] = free_at[least];
-                free_at[least] = swapped;
+                struct place swapped = heap[at];
+                heap[at] = heap[least];
+                heap[least] = swapped;
                 at = least;
         }
 }
@@ -90,14 +96,14 @@ static void sift(double *free_at, uint32_t count)
 double scope_overlap_makespan(const double *begins, const double *services, uint32_t count,
         uint32_t servers, double *ret_ends)
 {
-        double *free_at = calloc(servers, sizeof *free_at);
+        struct place *free_at = calloc(servers, sizeof *free_at);
         double last = 0;
         scope_assert(servers > 0);
         if (free_at == NULL)
                 return -1;
         for (uint32_t i = 0; i < count; i++) {
-                double end = later(begins != NULL ? begins[i] : 0, free_at[0]) + services[i];
-                free_at[0] = end;
+                double end = later(begins != NULL ? begins[i] : 0, free_at[0].at) + services[i];
+                free_at[0].at = end;
                 sift(free_at, servers);
                 if (ret_ends != NULL)
                         ret_ends[i] = end;
@@ -117,52 +123,40 @@ double scope_step_law_s(const struct scope_step_law *law, double running)
         return later(law->least_s, law->base_s + law->each_s * running / law->engines);
 }
 
-struct running {
-        uint64_t until; /* tokens of everybody since the beginning */
-        uint32_t index;
-};
-
-static void take_place(struct running *heap, uint32_t *count, struct running one)
+static void take_place(struct place *heap, uint32_t *count, struct place one)
 {
         uint32_t at = (*count)++;
-        for (; at > 0 && heap[(at - 1) / 2].until > one.until; at = (at - 1) / 2)
+        for (; at > 0 && heap[(at - 1) / 2].at > one.at; at = (at - 1) / 2)
                 heap[at] = heap[(at - 1) / 2];
         heap[at] = one;
 }
 
-static struct running leave(struct running *heap, uint32_t *count)
+static struct place leave(struct place *heap, uint32_t *count)
 {
-        struct running first = heap[0], last = heap[--*count];
-        uint32_t at = 0;
-        for (uint32_t child = 1; child < *count; at = child, child = 2 * at + 1) {
-                if (child + 1 < *count && heap[child + 1].until < heap[child].until)
-                        child++;
-                if (heap[child].until >= last.until)
-                        break;
-                heap[at] = heap[child];
-        }
-        heap[at] = last;
+        struct place first = heap[0];
+        heap[0] = heap[--*count];
+        sift(heap, *count);
         return first;
 }
 
 double scope_overlap_shared_makespan(const struct scope_step_law *law, const uint32_t *tokens,
         const double *prefill_s, uint32_t count, uint32_t slots, double *ret_ends)
 {
-        struct running *heap = calloc(slots, sizeof *heap);
-        uint64_t clock = 0;
-        double now = 0;
+        /* clock and `at` of a place: tokens that each who ran all the time has got */
+        struct place *heap = calloc(slots, sizeof *heap);
+        double now = 0, clock = 0;
         scope_assert(slots > 0 && law->engines > 0);
         if (heap == NULL)
                 return -1;
         for (uint32_t next = 0, running = 0; next < count || running > 0;) {
                 for (; next < count && running < slots; next++) {
                         now += prefill_s[next] / law->engines;
-                        take_place(heap, &running, (struct running){ clock + tokens[next], next });
+                        take_place(heap, &running, (struct place){ clock + tokens[next], next });
                 }
-                now += scope_step_law_s(law, running) * (double)(heap[0].until - clock);
-                clock = heap[0].until;
-                while (running > 0 && heap[0].until == clock) {
-                        struct running ended = leave(heap, &running);
+                now += scope_step_law_s(law, running) * (heap[0].at - clock);
+                clock = heap[0].at;
+                while (running > 0 && heap[0].at <= clock) {
+                        struct place ended = leave(heap, &running);
                         if (ret_ends != NULL)
                                 ret_ends[ended.index] = now;
                 }
